@@ -1,0 +1,2 @@
+//! mapping
+#![forbid(unsafe_code)]
