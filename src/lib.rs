@@ -1,4 +1,5 @@
 //! mod_jk.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+pub mod ajp;
 pub mod config;
 pub mod mapping;
