@@ -1,0 +1,171 @@
+//! The seam between the core and a web server: what the core needs from one (DESIGN.md 2).
+#![forbid(unsafe_code)]
+
+use thiserror::Error;
+
+pub use crate::ajp::exchange::RequestBody;
+use crate::ajp::message::ResponseHead;
+use crate::log::Log;
+
+/// Facts of a request as the engine shall see them (spec/mod_jk.md 4.4). The web server's own
+/// rules (canonical names, real client addresses, overrides) have been applied.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// Method name.
+    pub method: &'a [u8],
+    /// Protocol of the request line.
+    pub protocol: &'a [u8],
+    /// Encoded path without query.
+    pub uri: &'a [u8],
+    /// Query string without `?`.
+    pub query: Option<&'a [u8]>,
+    /// Client address.
+    pub remote_addr: Option<&'a [u8]>,
+    /// Client host name, where known.
+    pub remote_host: Option<&'a [u8]>,
+    /// Client port.
+    pub remote_port: Option<&'a [u8]>,
+    /// Server address of the connection.
+    pub local_addr: Option<&'a [u8]>,
+    /// Server name.
+    pub server_name: &'a [u8],
+    /// Server port.
+    pub server_port: u16,
+    /// Authenticated user.
+    pub remote_user: Option<&'a [u8]>,
+    /// Authentication scheme.
+    pub auth_type: Option<&'a [u8]>,
+    /// Route that the request must have, set by the administrator (`JK_ROUTE`).
+    pub route: Option<&'a [u8]>,
+    /// TLS data, where the client connection is TLS.
+    pub tls: Option<Tls<'a>>,
+}
+
+/// TLS data of the client connection (spec/mod_jk.md 4.6).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tls<'a> {
+    /// Client certificate, PEM.
+    pub certificate: Option<&'a [u8]>,
+    /// Cipher suite.
+    pub cipher: Option<&'a [u8]>,
+    /// Session id.
+    pub session: Option<&'a [u8]>,
+    /// Key size, bits.
+    pub key_size: Option<u16>,
+    /// Protocol version.
+    pub protocol: Option<&'a [u8]>,
+}
+
+/// Why the request body cannot be read any further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum BodyError {
+    /// The client sent nothing within the server's timeout.
+    #[error("the client stopped sending its request body")]
+    Timeout,
+    /// The client closed its connection, or sent less than it announced.
+    #[error("the client closed its connection within the request body")]
+    Disconnected,
+    /// The body is larger than the server allows.
+    #[error("the request body is larger than httpd allows (LimitRequestBody)")]
+    TooLarge,
+    /// The body is malformed, for example a bad chunk header.
+    #[error("the request body is malformed")]
+    Malformed,
+    /// The server has answered the request itself; it must only be abandoned.
+    #[error("an input filter of httpd has answered the request")]
+    Answered,
+}
+
+impl BodyError {
+    /// Status for the client; `None` where an answer is under way already
+    /// (spec/reliability.md 0 and 5.4).
+    ///
+    /// | error | status |
+    /// |---|---|
+    /// | Timeout | 408 |
+    /// | Disconnected, Malformed | 400 |
+    /// | TooLarge | 413 |
+    /// | Answered | none |
+    pub fn http_status(self) -> Option<u16> {
+        match self {
+            Self::Timeout => Some(408),
+            Self::Disconnected | Self::Malformed => Some(400),
+            Self::TooLarge => Some(413),
+            Self::Answered => None,
+        }
+    }
+
+    /// Name of the log event, stable (spec/reliability.md 5.4).
+    pub fn event(self) -> &'static str {
+        match self {
+            Self::Timeout => "client_body_timeout",
+            Self::Disconnected => "client_abort",
+            Self::TooLarge => "client_body_limit",
+            Self::Malformed => "client_bad_chunk",
+            Self::Answered => "client_answered",
+        }
+    }
+}
+
+/// The client can no longer be written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the client closed its connection before the response was complete")]
+pub struct ClientGone;
+
+/// One request of a web server, with its body and its response.
+///
+/// The response is *committed* once a byte of it may have left for the client. Until then it can
+/// be [retracted](Request::retract) and another one begun; afterwards only completed or aborted.
+pub trait Request: Log {
+    /// What the engine shall see.
+    fn facts(&self) -> Facts<'_>;
+
+    /// The client's headers in their order.
+    fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone;
+
+    /// Whether there is a body.
+    fn body(&self) -> RequestBody;
+
+    /// Reads request body data into `buf`; 0 is the end of the body. Blocks.
+    ///
+    /// # Errors
+    /// [`BodyError`]; the body must not be read again.
+    fn read_body(&mut self, buf: &mut [u8]) -> Result<usize, BodyError>;
+
+    /// Begins the response. Headers that must not pass have been dropped by the core.
+    fn start_response<'h>(
+        &mut self,
+        head: &ResponseHead<'_>,
+        headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
+    );
+
+    /// Takes parts of the response body; may hold them back until more comes or a flush.
+    ///
+    /// # Errors
+    /// [`ClientGone`].
+    fn write_body(&mut self, parts: &[&[u8]]) -> Result<(), ClientGone>;
+
+    /// Sends everything that is held back to the client.
+    ///
+    /// # Errors
+    /// [`ClientGone`].
+    fn flush(&mut self) -> Result<(), ClientGone>;
+
+    /// Completes the response.
+    ///
+    /// # Errors
+    /// [`ClientGone`].
+    fn finish_response(&mut self) -> Result<(), ClientGone>;
+
+    /// Whether a byte of the response may have left for the client.
+    fn is_committed(&self) -> bool;
+
+    /// Takes a response back that is not committed.
+    fn retract(&mut self);
+
+    /// Waits before an attempt is repeated.
+    fn pause(&self, time: std::time::Duration);
+
+    /// Ends a committed response so that the client can see that it is incomplete.
+    fn abort(&mut self);
+}

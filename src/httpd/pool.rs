@@ -1,0 +1,122 @@
+//! APR pools: strings that httpd reads after we have returned, and Rust values that end with one.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::marker::PhantomData;
+use std::process;
+use std::ptr::{self, NonNull};
+
+use super::ffi;
+
+/// A pool that lives at least as long as `'p`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pool<'p> {
+    raw: *mut ffi::apr_pool_t,
+    life: PhantomData<&'p ()>,
+}
+
+struct Parked<T> {
+    /// A forked child inherits the parent's cleanups, but not the right to end its values while
+    /// threads of its own may still use them.
+    process: u32,
+    value: T,
+}
+
+impl<'p> Pool<'p> {
+    /// # Safety
+    /// `raw` is a pool that is not destroyed before `'p` ends.
+    pub(super) unsafe fn new(raw: *mut ffi::apr_pool_t) -> Self {
+        Self { raw, life: PhantomData }
+    }
+
+    /// The pool for a call into APR.
+    pub(super) fn raw(self) -> *mut ffi::apr_pool_t {
+        self.raw
+    }
+
+    /// Copies bytes and puts a zero byte behind them.
+    pub(super) fn copy(self, bytes: &[u8]) -> *mut c_char {
+        // SAFETY: apr_pstrmemdup reads exactly `len` bytes and allocates in a live pool.
+        unsafe { ffi::apr_pstrmemdup(self.raw, bytes.as_ptr().cast(), bytes.len()) }
+    }
+
+    /// Copies bytes into the pool, where they live as long as it.
+    pub(super) fn keep(self, bytes: &[u8]) -> &'p [u8] {
+        let copy = self.copy(bytes);
+        // SAFETY: apr_pstrmemdup has just made `len` bytes in a pool that outlives 'p.
+        unsafe { std::slice::from_raw_parts(copy.cast(), bytes.len()) }
+    }
+
+    /// Moves a value to the heap; it is dropped when the pool ends in this process.
+    pub(super) fn park<T: 'static>(self, value: T) -> NonNull<T> {
+        let parked = Box::into_raw(Box::new(Parked { process: process::id(), value }));
+        // SAFETY: `parked` comes from a Box of the type that `drop_parked::<T>` expects, and a
+        // pool runs its cleanup exactly once.
+        unsafe {
+            ffi::apr_pool_cleanup_register(
+                self.raw,
+                parked.cast(),
+                Some(drop_parked::<T>),
+                Some(ffi::apr_pool_cleanup_null),
+            );
+        }
+        // SAFETY: a Box is never null, and the field is within its allocation.
+        let value = unsafe { &raw mut (*parked).value };
+        NonNull::new(value).unwrap_or(NonNull::dangling())
+    }
+}
+
+unsafe extern "C" fn drop_parked<T>(data: *mut c_void) -> ffi::apr_status_t {
+    super::guard::guard(
+        |_| 0,
+        || {
+            let parked: *mut Parked<T> = data.cast();
+            // SAFETY: `park` registered this pointer with this type; it is alive until here.
+            let creator = unsafe { (*parked).process };
+            if creator == process::id() {
+                // SAFETY: it came from Box::into_raw and this cleanup runs once.
+                drop(unsafe { Box::from_raw(parked) });
+            }
+            0
+        },
+    )
+}
+
+/// The bytes of a C string; `None` for a null pointer.
+///
+/// # Safety
+/// `text` is null or points to a string with a zero byte that is unchanged during `'a`.
+pub(super) unsafe fn text<'a>(text: *const c_char) -> Option<&'a [u8]> {
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    Some(unsafe { CStr::from_ptr(text) }.to_bytes())
+}
+
+/// The bytes of an APR array of `T`.
+///
+/// # Safety
+/// `array` is null or a live array of `T` that is not changed during `'a`.
+pub(super) unsafe fn elements<'a, T>(array: *const ffi::apr_array_header_t) -> &'a [T] {
+    if array.is_null() {
+        return &[];
+    }
+    // SAFETY: not null, so by the caller's promise a live array header.
+    let header = unsafe { &*array };
+    let len = usize::try_from(header.nelts).unwrap_or(0);
+    if len == 0 || header.elts.is_null() {
+        return &[];
+    }
+    // SAFETY: APR keeps `nelts` initialised elements of the array's type at `elts`.
+    unsafe { std::slice::from_raw_parts(header.elts.cast(), len) }
+}
+
+/// A C int of httpd that cannot overflow ours.
+pub(super) fn int<T: TryInto<c_int>>(n: T) -> c_int {
+    n.try_into().unwrap_or(c_int::MAX)
+}
+
+/// A null pointer for an optional argument.
+pub(super) fn nothing<T>() -> *mut T {
+    ptr::null_mut()
+}

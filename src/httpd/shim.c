@@ -1,0 +1,48 @@
+#include "shim.h"
+
+void jk_shim_log_request(const char *file, int line, int module_index, int level,
+                         const request_rec *r, const char *text)
+{
+    ap_log_rerror_(file, line, module_index, level, 0, r, "%s", text);
+}
+
+void jk_shim_log_server(const char *file, int line, int module_index, int level,
+                        const server_rec *s, const char *text)
+{
+    ap_log_error_(file, line, module_index, level, 0, s, "%s", text);
+}
+
+int jk_shim_request_logs(const request_rec *r, int module_index, int level)
+{
+    return APLOG_R_MODULE_IS_LEVEL(r, module_index, level);
+}
+
+int jk_shim_server_logs(const server_rec *s, int module_index, int level)
+{
+    return APLOG_MODULE_IS_LEVEL(s, module_index, level);
+}
+
+void jk_shim_brigade_append(apr_bucket_brigade *bb, apr_bucket *b)
+{
+    APR_BRIGADE_INSERT_TAIL(bb, b);
+}
+
+int jk_shim_brigade_ends_in_eos(apr_bucket_brigade *bb)
+{
+    return !APR_BRIGADE_EMPTY(bb) && APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(bb));
+}
+
+int jk_shim_brigade_is_empty(apr_bucket_brigade *bb)
+{
+    return APR_BRIGADE_EMPTY(bb);
+}
+
+void *jk_shim_module_config(const ap_conf_vector_t *vector, const module *m)
+{
+    return ap_get_module_config(vector, m);
+}
+
+void jk_shim_set_module_config(ap_conf_vector_t *vector, const module *m, void *value)
+{
+    ap_set_module_config(vector, m, value);
+}

@@ -1,0 +1,244 @@
+//! Log levels, the line layout of mod_jk (spec/mod_jk.md 1.5), and the macro that writes a line.
+//!
+//! A line's text is `(worker) event: sentence; key=value …`, the same in every sink. Nothing is
+//! formatted below the active level.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::io::Write;
+
+/// Severity, in the order of JkLogLevel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Packets.
+    Trace,
+    /// Decisions of one request.
+    Debug,
+    /// Normal events worth a line: retries, client aborts.
+    Info,
+    /// State changes, odd but survivable behaviour.
+    Warn,
+    /// A request failed because of us or an engine.
+    Error,
+    /// The module cannot do its work.
+    Emerg,
+}
+
+impl Level {
+    /// Every level with the name that JkLogLevel takes.
+    pub const NAMES: [(&'static str, Self); 6] = [
+        ("trace", Self::Trace),
+        ("debug", Self::Debug),
+        ("info", Self::Info),
+        ("warn", Self::Warn),
+        ("error", Self::Error),
+        ("emerg", Self::Emerg),
+    ];
+
+    /// Finds a level by its name, case ignored.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, level)| *level)
+    }
+
+    /// The name in a log line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+            Self::Emerg => "emerg",
+        }
+    }
+}
+
+/// Where in the source a line comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Site {
+    /// `module_path!()`.
+    pub module: &'static str,
+    /// `file!()`.
+    pub file: &'static str,
+    /// `line!()`.
+    pub line: u32,
+}
+
+impl Site {
+    /// Last part of the module path: what stands where C mod_jk names the function.
+    pub fn function(&self) -> &'static str {
+        self.module.rsplit("::").next().unwrap_or(self.module)
+    }
+
+    /// File name without folders.
+    pub fn file_name(&self) -> &'static str {
+        self.file.rsplit(['/', '\\']).next().unwrap_or(self.file)
+    }
+}
+
+/// A sink for log lines.
+pub trait Log {
+    /// Whether a line of this level would be written at all.
+    fn enabled(&self, level: Level) -> bool;
+    /// Writes one line.
+    fn write(&self, level: Level, site: Site, text: fmt::Arguments<'_>);
+}
+
+/// Writes a line where the sink's level lets it through: `jk_log!(sink, Level::Info, "…", …)`.
+#[macro_export]
+macro_rules! jk_log {
+    ($sink:expr, $level:expr, $($text:tt)+) => {{
+        let sink = &$sink;
+        let level = $level;
+        if $crate::log::Log::enabled(sink, level) {
+            let site =
+                $crate::log::Site { module: module_path!(), file: file!(), line: line!() };
+            $crate::log::Log::write(sink, level, site, format_args!($($text)+));
+        }
+    }};
+}
+
+/// A point in local time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LocalTime {
+    /// Year, for example 2026.
+    pub year: i32,
+    /// Month, 0 to 11.
+    pub month: usize,
+    /// Day of the month, 1 to 31.
+    pub day: u32,
+    /// Day of the week, 0 is Sunday.
+    pub weekday: usize,
+    /// Hour, 0 to 23.
+    pub hour: u32,
+    /// Minute, 0 to 59.
+    pub minute: u32,
+    /// Second, 0 to 60.
+    pub second: u32,
+    /// Microsecond, 0 to 999999.
+    pub micros: u32,
+}
+
+impl fmt::Display for LocalTime {
+    /// The default of JkLogStampFormat, `[%a %b %d %H:%M:%S.%Q %Y] `, without the last blank.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+        const MONTHS: [&str; 12] = [
+            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+        ];
+        write!(
+            f,
+            "[{} {} {:02} {:02}:{:02}:{:02}.{:03} {}]",
+            DAYS.get(self.weekday).unwrap_or(&"?"),
+            MONTHS.get(self.month).unwrap_or(&"?"),
+            self.day,
+            self.hour,
+            self.minute,
+            self.second,
+            self.micros / 1000,
+            self.year
+        )
+    }
+}
+
+/// Who writes a line: request, process and thread.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// Request id, or what stands in its place (`NO-ID`, `CHILD_INIT` …).
+    pub request: &'a [u8],
+    /// Process id.
+    pub pid: u32,
+    /// Thread id as httpd's own log prints it.
+    pub tid: u64,
+}
+
+/// Longest line in bytes, its newline included (spec/mod_jk.md 1.5).
+pub const LINE_LIMIT: usize = 1024;
+
+/// One line in mod_jk's layout; too long a text is cut and ends in `...`. Control characters of
+/// the text are escaped, so that one fact stays one line whatever a peer sent.
+pub fn format_line(
+    time: &LocalTime,
+    origin: Origin<'_>,
+    level: Level,
+    site: Site,
+    text: fmt::Arguments<'_>,
+) -> Vec<u8> {
+    let mut line = Vec::with_capacity(LINE_LIMIT);
+    // Writing into a Vec cannot fail.
+    let _ = write!(
+        line,
+        "{time} [{}] [{}:{}] [{}] {}::{} ({}): {text}",
+        origin.request.escape_ascii(),
+        origin.pid,
+        origin.tid,
+        level.name(),
+        site.function(),
+        site.file_name(),
+        site.line
+    );
+    for byte in &mut line {
+        if byte.is_ascii_control() {
+            *byte = b'?';
+        }
+    }
+    if line.len() >= LINE_LIMIT {
+        line.truncate(LINE_LIMIT.saturating_sub(4));
+        line.extend_from_slice(b"...");
+    }
+    line.push(b'\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: LocalTime = LocalTime {
+        year: 2026,
+        month: 10,
+        day: 2,
+        weekday: 1,
+        hour: 3,
+        minute: 4,
+        second: 5,
+        micros: 67_890,
+    };
+
+    fn line(text: fmt::Arguments<'_>) -> String {
+        let origin = Origin { request: b"NO-ID", pid: 12, tid: 34 };
+        let site = Site { module: "mod_jk::worker::forward", file: "src/worker/forward.rs", line: 7 };
+        String::from_utf8(format_line(&TIME, origin, Level::Error, site, text)).unwrap()
+    }
+
+    #[test]
+    fn a_line_has_the_layout_that_people_grep() {
+        assert_eq!(
+            line(format_args!("(w1) connect_refused: no")),
+            "[Mon Nov 02 03:04:05.067 2026] [NO-ID] [12:34] [error] \
+             forward::forward.rs (7): (w1) connect_refused: no\n"
+        );
+    }
+
+    #[test]
+    fn a_long_line_is_cut_and_says_so() {
+        let long = line(format_args!("{}", "x".repeat(5000)));
+        assert_eq!(long.len(), LINE_LIMIT);
+        assert!(long.ends_with("x...\n"));
+    }
+
+    #[test]
+    fn a_peer_cannot_forge_a_second_line() {
+        assert_eq!(line(format_args!("a\nb\rc")).matches(['\n', '\r']).count(), 1);
+    }
+
+    #[test]
+    fn levels_are_ordered_and_found_by_name() {
+        assert!(Level::Trace < Level::Debug && Level::Warn < Level::Error);
+        for (name, level) in Level::NAMES {
+            assert_eq!(Level::parse(&name.to_uppercase()), Some(level));
+            assert_eq!(level.name(), name);
+        }
+        assert_eq!(Level::parse("warning"), None);
+    }
+}

@@ -1,0 +1,138 @@
+//! Connecting: names, several addresses, Unix sockets, socket options.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use thiserror::Error;
+
+use super::Stream;
+use crate::config::{ConnectOptions, Target};
+
+/// Why there is no connection.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// The host name cannot be resolved.
+    #[error("{host} cannot be resolved: {source}")]
+    Resolve {
+        /// The configured host.
+        host: String,
+        /// What the resolver says.
+        source: io::Error,
+    },
+    /// No address accepted a connection; the message names each with its error.
+    #[error("{attempts}")]
+    Connect {
+        /// One `address: error` per attempt, separated by `, `.
+        attempts: String,
+        /// The last error.
+        source: io::Error,
+    },
+}
+
+impl ConnectError {
+    /// Name of the log event, stable (spec/reliability.md 5.1).
+    pub fn event(&self) -> &'static str {
+        match self {
+            Self::Resolve { .. } => "resolve_failed",
+            Self::Connect { source, .. } => match source.kind() {
+                io::ErrorKind::ConnectionRefused => "connect_refused",
+                io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "connect_timeout",
+                _ if is_out_of_descriptors(source) => "no_fd",
+                _ => "connect_failed",
+            },
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_out_of_descriptors(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+#[cfg(not(unix))]
+fn is_out_of_descriptors(_: &io::Error) -> bool {
+    false
+}
+
+/// Opens connections to one worker's engine.
+#[derive(Debug)]
+pub struct Connector<'c> {
+    /// Where the engine listens.
+    pub target: &'c Target,
+    /// How to connect.
+    pub options: &'c ConnectOptions,
+}
+
+impl Connector<'_> {
+    /// Connects. A name with several addresses is tried address by address, each with the whole
+    /// `socket_connect_timeout`.
+    ///
+    /// Returns the stream and, where not the first address took the connection, the failed ones.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub fn connect(&self) -> Result<(Stream, Option<String>), ConnectError> {
+        match self.target {
+            Target::Tcp { host, port } => self.connect_tcp(host, *port),
+            #[cfg(unix)]
+            Target::Unix(path) => {
+                let address = SockAddr::unix(path);
+                let attempt = address.and_then(|address| self.open(Domain::UNIX, &address));
+                attempt.map(|stream| (stream, None)).map_err(|source| ConnectError::Connect {
+                    attempts: format!("{}: {source}", path.display()),
+                    source,
+                })
+            }
+        }
+    }
+
+    fn connect_tcp(&self, host: &str, port: u16) -> Result<(Stream, Option<String>), ConnectError> {
+        let resolved = (host, port).to_socket_addrs();
+        let mut addresses: Vec<SocketAddr> = resolved
+            .map_err(|source| ConnectError::Resolve { host: host.to_owned(), source })?
+            .collect();
+        if self.options.prefer_ipv6 {
+            addresses.sort_by_key(SocketAddr::is_ipv4);
+        }
+        let mut attempts = String::new();
+        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for address in addresses {
+            match self.open(Domain::for_address(address), &address.into()) {
+                Ok(stream) => {
+                    return Ok((stream, Some(attempts).filter(|failed| !failed.is_empty())));
+                }
+                Err(e) => {
+                    let separator = if attempts.is_empty() { "" } else { ", " };
+                    attempts.push_str(&format!("{separator}{address}: {e}"));
+                    last = e;
+                }
+            }
+        }
+        if attempts.is_empty() {
+            attempts = format!("{host} has no address");
+        }
+        Err(ConnectError::Connect { attempts, source: last })
+    }
+
+    fn open(&self, domain: Domain, address: &SockAddr) -> io::Result<Stream> {
+        let is_tcp = domain != Domain::UNIX;
+        let socket = Socket::new(domain, Type::STREAM, is_tcp.then_some(Protocol::TCP))?;
+        if is_tcp {
+            socket.set_tcp_nodelay(true)?;
+            socket.set_keepalive(self.options.keepalive)?;
+        }
+        if let Some(bytes) = self.options.buffer {
+            socket.set_send_buffer_size(bytes)?;
+            socket.set_recv_buffer_size(bytes)?;
+        }
+        if self.options.socket_connect_timeout == Duration::ZERO {
+            socket.connect(address)?;
+        } else {
+            socket.connect_timeout(address, self.options.socket_connect_timeout)?;
+        }
+        Ok(Stream::new(socket))
+    }
+}

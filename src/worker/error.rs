@@ -1,0 +1,285 @@
+//! Why a request failed, and what follows from it (spec/mod_jk.md 5.6 as amended by
+//! spec/reliability.md 0).
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::ajp::{EncodeError, ProtocolError};
+use crate::host::{BodyError, ClientGone};
+use crate::log::Level;
+use crate::net::ConnectError;
+
+/// How far a request had got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// The request was looked at; no engine has been contacted.
+    Prepare,
+    /// A connection was looked for or opened.
+    Connect,
+    /// A CPING was sent.
+    Cping,
+    /// The request was being sent.
+    Send,
+    /// The request was sent, nothing of the answer has come.
+    Head,
+    /// More of the request body was being sent.
+    Body,
+    /// The answer's status and headers have come.
+    Stream,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Prepare => "prepare",
+            Self::Connect => "connect",
+            Self::Cping => "cping",
+            Self::Send => "send",
+            Self::Head => "head",
+            Self::Body => "body",
+            Self::Stream => "stream",
+        })
+    }
+}
+
+/// Why a request could not be served by an engine.
+///
+/// | failure | status | may be sent again | engine's fault |
+/// |---|---|---|---|
+/// | BadMethod | 501 | no | no |
+/// | BadQuery | 400 | no | no |
+/// | TooLarge | 413 | no | no |
+/// | NoEndpoint | 503 | no | no |
+/// | Connect, Ping, Send | 503 | yes: nothing can have been processed | yes |
+/// | Closed, Reset | 502 | once, if idempotent on a reused connection without answer | yes |
+/// | SocketTimeout | 502 | no | yes |
+/// | ReplyTimeout | 504 | no | yes |
+/// | Protocol | 502 | no | yes |
+/// | BodySend | 502 | no | yes |
+/// | ClientBody | 400, 408, 413 or none | no | no |
+/// | ClientGone | none | no | no |
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// The method is no HTTP token or longer than 64 bytes.
+    #[error("the method is not an HTTP token of at most 64 bytes")]
+    BadMethod,
+    /// The query has a control character or a blank.
+    #[error("the query string contains the byte 0x{0:02x}, which no URI may contain")]
+    BadQuery(u8),
+    /// The request does not fit into a packet.
+    #[error(
+        "{source}; the largest part is {largest} with {size} bytes; raise max_packet_size of \
+         the worker and packetSize of the engine's AJP connector together"
+    )]
+    TooLarge {
+        /// What is too large.
+        source: EncodeError,
+        /// Name of the largest part.
+        largest: String,
+        /// Its size, bytes.
+        size: usize,
+    },
+    /// All connections of the pool are in use.
+    #[error(
+        "all {size} connections of this process are in use and none became free within \
+         {waited:?} (connection_pool_size, connection_acquire_timeout)"
+    )]
+    NoEndpoint {
+        /// Pool size.
+        size: usize,
+        /// Acquire timeout.
+        waited: Duration,
+    },
+    /// No connection could be opened.
+    #[error("{0}")]
+    Connect(ConnectError),
+    /// A new connection did not answer a CPING.
+    #[error("the engine accepted a connection, but {0}")]
+    Ping(PingError),
+    /// The request could not be sent as a whole.
+    #[error("the request could not be sent: {0}")]
+    Send(io::Error),
+    /// The engine closed the connection.
+    #[error("the engine closed the connection")]
+    Closed {
+        /// Bytes of an incomplete packet that had come.
+        partial: usize,
+        /// Bytes that it lacked.
+        missing: usize,
+    },
+    /// The connection was reset.
+    #[error("the connection broke: {0}")]
+    Reset(io::Error),
+    /// Nothing came within `socket_timeout`.
+    #[error("the engine sent nothing for {0:?} (socket_timeout)")]
+    SocketTimeout(Duration),
+    /// No packet came within `reply_timeout`.
+    #[error("the engine sent no packet for {0:?} (reply_timeout)")]
+    ReplyTimeout(Duration),
+    /// The engine broke the protocol.
+    #[error("{0}")]
+    Protocol(ProtocolError),
+    /// A later part of the request body could not be sent.
+    #[error("request body data could not be sent: {0}")]
+    BodySend(io::Error),
+    /// The request body could not be read from the client.
+    #[error("{source} (got {got} bytes)")]
+    ClientBody {
+        /// What the web server says.
+        source: BodyError,
+        /// Bytes read before.
+        got: u64,
+    },
+    /// The client is gone.
+    #[error("{0}")]
+    ClientGone(ClientGone),
+}
+
+/// Why a CPING was not answered as it should be.
+#[derive(Debug, Error)]
+pub enum PingError {
+    /// No answer in time.
+    #[error("it did not answer a CPING within {0:?}")]
+    Timeout(Duration),
+    /// Something else than a CPONG.
+    #[error("it answered a CPING with something else: {0}")]
+    Unexpected(String),
+    /// Closed or broken.
+    #[error("the connection broke at a CPING: {0}")]
+    Broken(io::Error),
+}
+
+impl PingError {
+    /// Name of the log event, stable.
+    pub fn event(&self) -> &'static str {
+        match self {
+            Self::Timeout(_) => "cping_timeout",
+            Self::Unexpected(_) => "cping_unexpected",
+            Self::Broken(_) => "cping_broken",
+        }
+    }
+}
+
+impl Failure {
+    /// Status for the client; `None` where there is nobody to answer or an answer is under way.
+    pub fn http_status(&self) -> Option<u16> {
+        match self {
+            Self::BadMethod => Some(501),
+            Self::BadQuery(_) => Some(400),
+            Self::TooLarge { .. } => Some(413),
+            Self::NoEndpoint { .. } | Self::Connect(_) | Self::Ping(_) | Self::Send(_) => Some(503),
+            Self::Closed { .. }
+            | Self::Reset(_)
+            | Self::SocketTimeout(_)
+            | Self::Protocol(_)
+            | Self::BodySend(_) => Some(502),
+            Self::ReplyTimeout(_) => Some(504),
+            Self::ClientBody { source, .. } => source.http_status(),
+            Self::ClientGone(_) => None,
+        }
+    }
+
+    /// Whether the engine cannot have processed the request, so that it may be sent again with
+    /// `retries` (spec/reliability.md 0 (a)).
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::Ping(_) | Self::Send(_))
+    }
+
+    /// Whether the connection ended as one does that the engine closed while it was idle
+    /// (spec/reliability.md 0 (b)): no byte of an answer came.
+    pub fn is_lost_connection(&self) -> bool {
+        matches!(self, Self::Closed { partial: 0, .. } | Self::Reset(_))
+    }
+
+    /// Whether the worker's state should know of it.
+    pub fn marks_worker_down(&self) -> bool {
+        self.level() == Level::Error && !matches!(self, Self::NoEndpoint { .. })
+    }
+
+    /// Level of the log line.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::BadMethod
+            | Self::BadQuery(_)
+            | Self::TooLarge { .. }
+            | Self::ClientBody { .. }
+            | Self::ClientGone(_) => Level::Info,
+            _ => Level::Error,
+        }
+    }
+
+    /// Name of the log event, stable (spec/reliability.md 5). `phase`: when it happened.
+    pub fn event(&self, phase: Phase) -> &'static str {
+        match self {
+            Self::BadMethod => "bad_method",
+            Self::BadQuery(_) => "bad_query",
+            Self::TooLarge { .. } => "request_too_big",
+            Self::NoEndpoint { .. } => "worker_saturated",
+            Self::Connect(e) => e.event(),
+            Self::Ping(e) => e.event(),
+            Self::Send(_) => "send_failed",
+            Self::Closed { partial: 1.., .. } => "short_packet",
+            Self::Closed { .. } => match phase {
+                Phase::Stream => "eof_mid_body",
+                Phase::Body => "eof_in_body",
+                _ => "eof_before_head",
+            },
+            Self::Reset(_) => match phase {
+                Phase::Stream => "reset_mid_body",
+                Phase::Body => "reset_in_body",
+                _ => "reset_before_head",
+            },
+            Self::SocketTimeout(_) => "socket_timeout",
+            Self::ReplyTimeout(_) => "reply_timeout",
+            Self::Protocol(e) => e.event(),
+            Self::BodySend(_) => "eof_in_body",
+            Self::ClientBody { source, .. } => source.event(),
+            Self::ClientGone(_) => "client_abort",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_table_holds() {
+        let io = || io::Error::from(io::ErrorKind::ConnectionReset);
+        let second = Duration::from_secs(1);
+        let body = |source| Failure::ClientBody { source, got: 3 };
+        let refused = ConnectError::Connect { attempts: String::new(), source: io() };
+        // failure, status, retryable, lost connection, marks the worker down
+        let table = [
+            (Failure::BadMethod, Some(501), false, false, false),
+            (Failure::BadQuery(1), Some(400), false, false, false),
+            (Failure::NoEndpoint { size: 1, waited: second }, Some(503), false, false, false),
+            (Failure::Connect(refused), Some(503), true, false, true),
+            (Failure::Ping(PingError::Timeout(second)), Some(503), true, false, true),
+            (Failure::Send(io()), Some(503), true, false, true),
+            (Failure::Closed { partial: 0, missing: 4 }, Some(502), false, true, true),
+            (Failure::Closed { partial: 9, missing: 4 }, Some(502), false, false, true),
+            (Failure::Reset(io()), Some(502), false, true, true),
+            (Failure::SocketTimeout(second), Some(502), false, false, true),
+            (Failure::ReplyTimeout(second), Some(504), false, false, true),
+            (Failure::Protocol(ProtocolError::DoubleHead), Some(502), false, false, true),
+            (Failure::BodySend(io()), Some(502), false, false, true),
+            (body(BodyError::Timeout), Some(408), false, false, false),
+            (body(BodyError::Disconnected), Some(400), false, false, false),
+            (body(BodyError::Malformed), Some(400), false, false, false),
+            (body(BodyError::TooLarge), Some(413), false, false, false),
+            (body(BodyError::Answered), None, false, false, false),
+            (Failure::ClientGone(ClientGone), None, false, false, false),
+        ];
+        for (failure, status, retryable, lost, down) in table {
+            assert_eq!(failure.http_status(), status, "{failure:?}");
+            assert_eq!(failure.is_retryable(), retryable, "{failure:?}");
+            assert_eq!(failure.is_lost_connection(), lost, "{failure:?}");
+            assert_eq!(failure.marks_worker_down(), down, "{failure:?}");
+        }
+    }
+}
