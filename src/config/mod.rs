@@ -1,2 +1,7 @@
-//! config
+//! Configuration: what the files say, and what is meant by it.
 #![forbid(unsafe_code)]
+
+pub mod error;
+pub mod text;
+
+pub use error::{Place, Problem, Problems, Severity};
