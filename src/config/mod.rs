@@ -1,2 +1,25 @@
-//! config
+//! Configuration: what the files say, and what is meant by it.
+//!
+//! [`Properties`] holds what the lines of a file say, as bytes. [`validate`] turns that into
+//! [`Workers`], whose types cannot hold anything that makes no sense. Both put everything that they
+//! find wrong into [`Problems`]. Nothing here opens a file, reads the environment or knows the time.
 #![forbid(unsafe_code)]
+
+mod ajp13;
+pub mod error;
+pub mod keys;
+mod line;
+pub mod properties;
+mod settings;
+mod target;
+pub mod text;
+pub mod value;
+pub mod worker;
+pub mod workers;
+
+pub use error::{Place, Problem, Problems, Severity};
+pub use properties::{Environment, Properties, Property};
+pub use worker::{
+    ConnectOptions, PacketSize, Secret, Target, WorkerConfig, WorkerName, WorkerNameError, Workers,
+};
+pub use workers::{Defaults, validate};

@@ -1,0 +1,144 @@
+//! One line of the `workers.properties` dialect [2.1]: where its parts begin and end, and what is odd
+//! about it.
+#![forbid(unsafe_code)]
+
+use super::{
+    error::{Place, Problems},
+    keys::{Key, WorkerKey},
+    text::{printable, suggestion},
+};
+
+/// Key and value of a line, both trimmed and not empty; `None` when C mod_jk ignores the line.
+pub(super) fn split<'a>(
+    line: &'a [u8],
+    place: &Place,
+    problems: &mut Problems,
+) -> Option<(&'a [u8], &'a [u8])> {
+    // C mod_jk sees a line only up to its first NUL.
+    let visible = line.split(|byte| *byte == 0).next().unwrap_or_default();
+    if visible.len() < line.len() {
+        problems.warning(place, "", "the line has a NUL byte and is read up to it", "remove it");
+    }
+    let text = trim(visible.split(|byte| *byte == b'#').next().unwrap_or_default());
+    if text.is_empty() {
+        return None;
+    }
+    let mut halves = text.splitn(2, |byte| *byte == b'=');
+    let key = trim(halves.next().unwrap_or_default());
+    let Some(value) = halves.next().map(trim) else {
+        problems.warning(
+            place,
+            leading_key(text),
+            "the line has no '=' and is ignored",
+            "write name=value on one line, or begin the line with '#'",
+        );
+        return None;
+    };
+    if key.is_empty() {
+        problems.warning(
+            place,
+            "",
+            "the line has nothing before its '=' and is ignored",
+            "write name=value, or remove the line",
+        );
+        return None;
+    }
+    if value.is_empty() {
+        problems.warning(
+            place,
+            printable(key),
+            "has no value and is ignored",
+            "write a value, or remove the line",
+        );
+        return None;
+    }
+    Some((key, value))
+}
+
+/// The key that a line without `=` begins with, when it is recognisable as one. Nothing else of the
+/// line is shown: it may be the continuation of a secret.
+fn leading_key(text: &[u8]) -> String {
+    let is_key = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let key: Vec<u8> = text.iter().copied().take_while(is_key).collect();
+    match WorkerKey::parse(&key).and_then(|parsed| Key::find(parsed.property)) {
+        Some(_) => printable(&key),
+        None => String::new(),
+    }
+}
+
+/// Whether a key may stand in a file: every custom variable, and `worker.…` with a known ending.
+pub(super) fn is_known(key: &[u8], place: &Place, problems: &mut Problems) -> bool {
+    let Some(WorkerKey { worker, property }) = WorkerKey::parse(key) else {
+        warn_of_near_miss(key, place, problems);
+        return true;
+    };
+    if Key::find(property).is_some() {
+        return true;
+    }
+    let remedy = match Key::nearest(property) {
+        Some(name) => format!("did you mean worker.{}{name}?", dotted(worker)),
+        None => "correct the name, or remove the line".to_string(),
+    };
+    let what = format!("there is no worker property \"{}\"", printable(property));
+    problems.error(place, printable(key), what, remedy);
+    false
+}
+
+/// `workers.a.port` sets a variable, as in C mod_jk; it hardly ever means to.
+fn warn_of_near_miss(key: &[u8], place: &Place, problems: &mut Problems) {
+    let mut parts = key.splitn(2, |byte| *byte == b'.');
+    let first = parts.next().unwrap_or_default();
+    let Some(rest) = parts.next() else { return };
+    let property = rest.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
+    let is_worker = suggestion(first, ["worker"]).is_some();
+    if !is_worker || Key::find(property).is_none() {
+        return;
+    }
+    problems.warning(
+        place,
+        printable(key),
+        "does not begin with \"worker.\", so it is a variable and sets up no worker",
+        format!("did you mean worker.{}?", printable(rest)),
+    );
+}
+
+fn dotted(worker: &[u8]) -> String {
+    match worker {
+        [] => String::new(),
+        name => format!("{}.", printable(name)),
+    }
+}
+
+/// The row for the ending of any key: C mod_jk looks at the ending of custom variables, too.
+pub(super) fn property_of(key: &[u8]) -> Option<&'static Key> {
+    let mut from_the_end = key.rsplitn(2, |byte| *byte == b'.');
+    let property = from_the_end.next()?;
+    from_the_end.next()?;
+    Key::find(property)
+}
+
+/// The text before the next complete `$(name)`, the name, and the text after it.
+pub(super) fn next_macro(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let start = text.windows(2).position(|pair| pair == b"$(")?;
+    let (before, from_start) = text.split_at_checked(start)?;
+    let inside = from_start.strip_prefix(b"$(")?;
+    let end = inside.iter().position(|byte| *byte == b')')?;
+    let (name, from_end) = inside.split_at_checked(end)?;
+    Some((before, name, from_end.strip_prefix(b")")?))
+}
+
+/// Removes what `isspace` of C calls white space at both ends.
+pub(super) fn trim(mut text: &[u8]) -> &[u8] {
+    let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == b'\x0b';
+    while let [first, rest @ ..] = text
+        && is_space(first)
+    {
+        text = rest;
+    }
+    while let [rest @ .., last] = text
+        && is_space(last)
+    {
+        text = rest;
+    }
+    text
+}

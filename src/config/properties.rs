@@ -1,0 +1,405 @@
+//! The dialect of `workers.properties` and of JkWorkerProperty [2.1]: text in, keys and values out.
+//!
+//! Keys and values are bytes. A secret, a path or a worker's name may be in any encoding; they reach
+//! the engine, the system and the mapping table as they were written. Only messages replace what is
+//! not UTF-8.
+#![forbid(unsafe_code)]
+
+use std::{collections::HashMap, fmt};
+
+use super::{
+    error::{Place, Problems},
+    keys::Kind,
+    line,
+    text::printable,
+};
+
+/// Bytes of a physical line that are read as one line; the rest is the next line.
+pub const MAX_LINE: usize = 8192;
+
+/// `$(name)` that are replaced in one value; further ones stay as they are.
+const MAX_SUBSTITUTIONS: usize = 20;
+
+/// Looks up an environment variable for `$(name)`.
+pub type Environment<'a> = &'a dyn Fn(&[u8]) -> Option<Vec<u8>>;
+
+/// One key with its value, after macros were replaced and duplicates were merged.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Property {
+    /// Never empty.
+    pub key: Vec<u8>,
+    /// Never empty.
+    pub value: Vec<u8>,
+    /// The last line that set it.
+    pub place: Place,
+}
+
+impl fmt::Debug for Property {
+    // A custom variable may hold a secret that a worker takes over by `$(name)`, so no value is shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", printable(&self.key), self.place)
+    }
+}
+
+/// All properties read so far, in the order in which their keys appeared first.
+#[derive(Debug, Clone, Default)]
+pub struct Properties {
+    entries: Vec<Property>,
+    positions: HashMap<Vec<u8>, usize>,
+}
+
+impl Properties {
+    /// No properties.
+    pub fn new() -> Properties {
+        Properties::default()
+    }
+
+    /// Sets a variable that no file sets, such as `ServerRoot`, silently.
+    pub fn define(&mut self, name: &[u8], value: &[u8], place: &Place) {
+        self.set(name, value.to_vec(), place);
+    }
+
+    /// Reads a whole file. `source` is its name as messages show it.
+    pub fn read_text(
+        &mut self,
+        text: &[u8],
+        source: &str,
+        environment: Environment<'_>,
+        problems: &mut Problems,
+    ) {
+        let mut place = Place::new(source, 0);
+        for physical in text.split(|byte| *byte == b'\n') {
+            place.line = place.line.saturating_add(1);
+            if physical.len() > MAX_LINE {
+                problems.warning(
+                    &place,
+                    "",
+                    format!(
+                        "the line is longer than {MAX_LINE} bytes and is read as several lines"
+                    ),
+                    "make it shorter; lists may be spread over several lines with the same key",
+                );
+            }
+            for piece in physical.chunks(MAX_LINE) {
+                self.read(piece, &place, environment, problems);
+            }
+        }
+    }
+
+    /// Reads one line that stands elsewhere: the argument of JkWorkerProperty, `place` being the file
+    /// and line of the directive. Longer than [`MAX_LINE`] is an error.
+    pub fn read_line(
+        &mut self,
+        text: &[u8],
+        place: &Place,
+        environment: Environment<'_>,
+        problems: &mut Problems,
+    ) {
+        if text.len() > MAX_LINE {
+            let what = format!("the line is longer than {MAX_LINE} bytes");
+            problems.error(place, "", what, "make it shorter");
+            return;
+        }
+        self.read(text, place, environment, problems);
+    }
+
+    /// The value of a key, or `None` when no line sets it.
+    pub fn value(&self, key: &[u8]) -> Option<&[u8]> {
+        self.find(key).map(|property| property.value.as_slice())
+    }
+
+    /// The property with a key, or `None` when no line sets it.
+    pub fn find(&self, key: &[u8]) -> Option<&Property> {
+        self.positions.get(key).and_then(|at| self.entries.get(*at))
+    }
+
+    /// All of them, in the order in which their keys appeared first.
+    pub fn iter(&self) -> std::slice::Iter<'_, Property> {
+        self.entries.iter()
+    }
+
+    fn read(
+        &mut self,
+        text: &[u8],
+        place: &Place,
+        environment: Environment<'_>,
+        problems: &mut Problems,
+    ) {
+        let Some((key, value)) = line::split(text, place, problems) else { return };
+        if !line::is_known(key, place, problems) {
+            return;
+        }
+        let value = self.replace_macros(key, value, place, environment, problems);
+        if value.is_empty() {
+            let what = "has no value after its macros were replaced and is ignored";
+            problems.warning(place, printable(key), what, "set the variable that it uses");
+            return;
+        }
+        self.merge(key, value, place, problems);
+    }
+
+    fn replace_macros(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        place: &Place,
+        environment: Environment<'_>,
+        problems: &mut Problems,
+    ) -> Vec<u8> {
+        let mut replaced = Vec::with_capacity(value.len());
+        let mut rest = value;
+        for _ in 0..MAX_SUBSTITUTIONS {
+            let Some((before, name, after)) = line::next_macro(rest) else { break };
+            replaced.extend_from_slice(before);
+            rest = after;
+            let found = self.value(name).map(<[u8]>::to_vec).or_else(|| environment(name));
+            if let Some(found) = found {
+                replaced.extend_from_slice(&found);
+                continue;
+            }
+            replaced.extend_from_slice(b"$(");
+            replaced.extend_from_slice(name);
+            replaced.push(b')');
+            let shown = match line::property_of(key) {
+                Some(known) if known.is_secret() => "a macro".to_string(),
+                _ => format!("$({})", printable(name)),
+            };
+            problems.warning(
+                place,
+                printable(key),
+                format!(
+                    "{shown} is neither set above this line nor an environment variable, it stays \
+                     as it is"
+                ),
+                "set the variable above its use",
+            );
+        }
+        replaced.extend_from_slice(rest);
+        replaced
+    }
+
+    fn merge(&mut self, key: &[u8], value: Vec<u8>, place: &Place, problems: &mut Problems) {
+        let Some(earlier) = self.find(key) else {
+            self.set(key, value, place);
+            return;
+        };
+        let separator = match line::property_of(key).map_or(Kind::Joined('*'), |known| known.kind) {
+            Kind::List => ',',
+            Kind::Unique => {
+                let what = format!("is set again after {}, the last value is used", earlier.place);
+                problems.warning(place, printable(key), what, "keep one of the lines");
+                self.set(key, value, place);
+                return;
+            }
+            Kind::Joined(separator) => {
+                let what = format!(
+                    "is set again after {}, the values are joined with '{separator}' as C mod_jk \
+                     does",
+                    earlier.place
+                );
+                problems.warning(place, printable(key), what, "keep one of the lines");
+                separator
+            }
+        };
+        let mut joined = earlier.value.clone();
+        joined.extend_from_slice(separator.encode_utf8(&mut [0; 4]).as_bytes());
+        joined.extend_from_slice(&value);
+        self.set(key, joined, place);
+    }
+
+    fn set(&mut self, key: &[u8], value: Vec<u8>, place: &Place) {
+        let property = Property { key: key.to_vec(), value, place: place.clone() };
+        let at = self.positions.get(key).copied();
+        if let Some(existing) = at.and_then(|at| self.entries.get_mut(at)) {
+            *existing = property;
+        } else {
+            self.positions.insert(key.to_vec(), self.entries.len());
+            self.entries.push(property);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &[u8]) -> (Properties, Vec<String>) {
+        let mut properties = Properties::new();
+        let mut problems = Problems::new();
+        let environment = |name: &[u8]| match name {
+            b"HOME" => Some(b"/home/ivy".to_vec()),
+            b"EMPTY" => Some(Vec::new()),
+            b"MACRO" => Some(b"$(HOME)".to_vec()),
+            _ => None,
+        };
+        properties.read_text(text, "w.properties", &environment, &mut problems);
+        (properties, problems.iter().map(ToString::to_string).collect())
+    }
+
+    fn value(text: &str, key: &str) -> Option<String> {
+        let (properties, _) = read(text.as_bytes());
+        properties.value(key.as_bytes()).map(|value| String::from_utf8_lossy(value).into_owned())
+    }
+
+    #[test]
+    fn reads_one_property_per_line() {
+        let text = "# all\r\n worker.list = a b # two\r\n\n\tx\x0b=\x0c1 = 2 \n=\nlast=1";
+        assert_eq!(value(text, "worker.list").as_deref(), Some("a b"));
+        assert_eq!(value(text, "x").as_deref(), Some("1 = 2"));
+        assert_eq!(value(text, "last").as_deref(), Some("1"));
+        assert_eq!(read(text.as_bytes()).0.iter().count(), 3);
+    }
+
+    #[test]
+    fn keeps_bytes_that_are_not_utf_8() {
+        let (properties, problems) = read(b"worker.a.secret=\xfcber");
+        assert_eq!(properties.value(b"worker.a.secret"), Some(&b"\xfcber"[..]));
+        assert_eq!(problems, [""; 0]);
+    }
+
+    #[test]
+    fn replaces_macros_from_earlier_lines_then_from_the_environment() {
+        for (text, expected) in [
+            ("a=1\nb=<$(a)>", "<1>"),
+            ("HOME=x\nb=$(HOME)", "x"),
+            ("b=$(HOME)/$(HOME)", "/home/ivy//home/ivy"),
+            ("b=$(a)\na=1", "$(a)"),
+            ("b=$(MACRO)", "$(HOME)"),
+            ("b=$(a$(HOME)", "$(a$(HOME)"),
+            ("b=$(HOME", "$(HOME"),
+            ("$(HOME)=1\nb=1$", "1$"),
+        ] {
+            assert_eq!(value(text, "b").as_deref(), Some(expected), "{text}");
+        }
+        let many = format!("a=1\nb={}", "$(a)".repeat(22));
+        assert_eq!(value(&many, "b"), Some(format!("{}$(a)$(a)", "1".repeat(20))));
+        assert_eq!(value("b=$(EMPTY)", "b"), None);
+    }
+
+    #[test]
+    fn merges_duplicates_as_the_table_says() {
+        let path = if cfg!(windows) { "1;2" } else { "1:2" };
+        for (key, expected) in [
+            ("worker.list", "1,2"),
+            ("worker.a.mount", "1,2"),
+            ("worker.a.host", "2"),
+            ("worker.a.session_cookie_path", "2"),
+            ("worker.a.class_path", path),
+            ("worker.a.cmd_line", "1 2"),
+            ("worker.a.distance", "1*2"),
+            ("worker.maintain", "1*2"),
+            ("variable", "1*2"),
+            ("host", "1*2"),
+        ] {
+            let merged = value(&format!("{key}=1\n{key}=2"), key);
+            assert_eq!(merged.as_deref(), Some(expected), "{key}");
+        }
+    }
+
+    #[test]
+    fn reads_a_long_line_as_several() {
+        let long = format!("a={}b=2", " ".repeat(MAX_LINE - 2));
+        let (properties, problems) = read(long.as_bytes());
+        assert_eq!(properties.value(b"b"), Some(&b"2"[..]));
+        assert!(problems[0].starts_with("w.properties:1: the line is longer than 8192 bytes"));
+    }
+
+    #[test]
+    fn refuses_a_long_directive() {
+        let mut properties = Properties::new();
+        let mut problems = Problems::new();
+        let place = Place::new("httpd.conf", 7);
+        let fits = format!("a={}", "x".repeat(MAX_LINE - 2));
+        properties.read_line(fits.as_bytes(), &place, &|_| None, &mut problems);
+        assert!(problems.is_empty());
+        properties.read_line(format!("{fits}x").as_bytes(), &place, &|_| None, &mut problems);
+        assert!(problems.has_errors());
+        assert_eq!(properties.value(b"a").map(<[u8]>::len), Some(MAX_LINE - 2));
+    }
+
+    #[test]
+    fn merges_directives_file_and_predefined_variables() {
+        let (mut properties, mut problems) = (Properties::new(), Problems::new());
+        let directive = Place::new("httpd.conf", 7);
+        let none: Environment<'_> = &|_| None;
+        properties.read_line(b"worker.list=a", &directive, none, &mut problems);
+        properties.read_line(b"worker.a.port=1", &directive, none, &mut problems);
+        properties.define(b"ServerRoot", b"/srv", &Place::new("ServerRoot", 0));
+        let file = b"worker.list=b\nworker.a.port=2\nworker.a.socket=$(ServerRoot)/ajp";
+        properties.read_text(file, "w.properties", none, &mut problems);
+        assert_eq!(properties.value(b"worker.list"), Some(&b"a,b"[..]));
+        assert_eq!(properties.value(b"worker.a.port"), Some(&b"2"[..]));
+        assert_eq!(properties.value(b"worker.a.socket"), Some(&b"/srv/ajp"[..]));
+        let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            ["w.properties:2: worker.a.port: is set again after httpd.conf:7, the last value is \
+              used; keep one of the lines"]
+        );
+    }
+
+    #[test]
+    fn explains_every_line_that_does_nothing() {
+        let text = b"worker.a.port 8009\nhello s3cret\n=1\nworker.a.host=\nworker.a.prot=1\n\
+            worker.lst=a\nworker.a.bananas=1\nworkers.a.port=1\na=\0b\nv=$(nope)\nv=1\n\
+            worker.a.secret=$(nope)\nv=$(EMPTY)";
+        assert_eq!(
+            read(text).1,
+            [
+                "w.properties:1: worker.a.port: the line has no '=' and is ignored; write name=value \
+                 on one line, or begin the line with '#'",
+                "w.properties:2: the line has no '=' and is ignored; write name=value on one line, \
+                 or begin the line with '#'",
+                "w.properties:3: the line has nothing before its '=' and is ignored; write \
+                 name=value, or remove the line",
+                "w.properties:4: worker.a.host: has no value and is ignored; write a value, or \
+                 remove the line",
+                "w.properties:5: worker.a.prot: there is no worker property \"prot\"; did you mean \
+                 worker.a.port?",
+                "w.properties:6: worker.lst: there is no worker property \"lst\"; did you mean \
+                 worker.list?",
+                "w.properties:7: worker.a.bananas: there is no worker property \"bananas\"; correct \
+                 the name, or remove the line",
+                "w.properties:8: workers.a.port: does not begin with \"worker.\", so it is a \
+                 variable and sets up no worker; did you mean worker.a.port?",
+                "w.properties:9: the line has a NUL byte and is read up to it; remove it",
+                "w.properties:9: a: has no value and is ignored; write a value, or remove the line",
+                "w.properties:10: v: $(nope) is neither set above this line nor an environment \
+                 variable, it stays as it is; set the variable above its use",
+                "w.properties:11: v: is set again after w.properties:10, the values are joined with \
+                 '*' as C mod_jk does; keep one of the lines",
+                "w.properties:12: worker.a.secret: a macro is neither set above this line nor an \
+                 environment variable, it stays as it is; set the variable above its use",
+                "w.properties:13: v: has no value after its macros were replaced and is ignored; set \
+                 the variable that it uses",
+            ]
+        );
+    }
+
+    #[test]
+    fn shows_no_secret() {
+        let text = b"worker.a.secret=one-s3cret\nworker.a.secret=two-s3cret\n\
+            worker.a.secret:thr-s3cret\nsecret s3cret\nworker.a.secrt=s3cret";
+        let (properties, problems) = read(text);
+        assert_eq!(problems.len(), 4);
+        let shown = format!("{problems:?} {properties:?}");
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn survives_any_bytes(text in prop::collection::vec(
+            prop::sample::select(&b"worker.list=a#$() \n\t\0\xff"[..]), 0..200)
+        ) {
+            let (properties, _) = read(&text);
+            for property in properties.iter() {
+                prop_assert!(!property.key.is_empty() && !property.value.is_empty());
+                prop_assert_eq!(properties.find(&property.key), Some(property));
+            }
+        }
+    }
+}

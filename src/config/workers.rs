@@ -1,0 +1,343 @@
+//! From what the properties say to workers: which exist, and which
+//! properties have no effect [2.3].
+#![forbid(unsafe_code)]
+
+use std::collections::HashSet;
+
+use super::{
+    ajp13,
+    error::{Place, Problems},
+    keys::{Key, Status, WorkerKey},
+    properties::Properties,
+    settings::Settings,
+    text::{printable, quoted, suggestion},
+    value,
+    worker::{WorkerName, Workers},
+};
+
+const LIST: &[u8] = b"worker.list";
+
+/// The worker that exists when nothing is configured.
+const IMPLICIT_WORKER: &[u8] = b"ajp13";
+
+/// What the web server decides where the configuration says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Defaults {
+    /// Threads of one process that serve requests, at least 1; the default of `connection_pool_size`.
+    pub pool_size: usize,
+}
+
+/// Turns properties into workers. What it finds wrong goes into `problems`; when these have errors
+/// afterwards, the workers are of no use.
+pub fn validate(properties: &Properties, defaults: &Defaults, problems: &mut Problems) -> Workers {
+    refuse_unsupported(properties, problems);
+    let names = listed(properties, problems);
+    warn_of_unused(properties, &names, problems);
+    warn_of_misplaced(properties, problems);
+    let read = |name: &WorkerName| {
+        let mut settings = Settings { properties, name, problems: &mut *problems };
+        ajp13::worker(&mut settings, defaults.pool_size.max(1))
+    };
+    Workers { workers: names.iter().map(read).collect() }
+}
+
+fn refuse_unsupported(properties: &Properties, problems: &mut Problems) {
+    for found in properties.iter() {
+        let parsed = WorkerKey::parse(&found.key);
+        let Some(key) = parsed.and_then(|parsed| Key::find(parsed.property)) else { continue };
+        let what = format!("{} is not supported yet by this version", key.name);
+        let remedy = match key.status {
+            Status::Supported => continue,
+            Status::NotYet => "remove the line".to_string(),
+            Status::Deprecated(None) => "remove the line, it never had an effect".to_string(),
+            Status::Deprecated(Some(today)) => {
+                format!("remove the line; its name in C mod_jk is {today} today")
+            }
+        };
+        problems.error(&found.place, printable(&found.key), what, remedy);
+    }
+}
+
+/// The names in `worker.list`, each once, in order.
+fn listed(properties: &Properties, problems: &mut Problems) -> Vec<WorkerName> {
+    let Some(list) = properties.find(LIST) else {
+        return WorkerName::new(IMPLICIT_WORKER).into_iter().collect();
+    };
+    let mut names: Vec<WorkerName> = Vec::new();
+    let mut is_empty = true;
+    for item in value::list(&list.value) {
+        is_empty = false;
+        match WorkerName::new(item) {
+            Ok(name) if names.contains(&name) => problems.warning(
+                &list.place,
+                printable(LIST),
+                format!("names {name} twice, one worker is made"),
+                "remove one of them",
+            ),
+            Ok(name) => names.push(name),
+            Err(error) => problems.error(
+                &list.place,
+                printable(LIST),
+                format!("{}: {error}", quoted(item)),
+                "use letters, digits, - and _",
+            ),
+        }
+    }
+    if is_empty {
+        let what = format!("{} names no worker", quoted(&list.value));
+        problems.error(&list.place, printable(LIST), what, "name one, or remove the line");
+    }
+    names
+}
+
+/// Warns of names in the list without properties, and of properties without a name in the list.
+fn warn_of_unused(properties: &Properties, listed: &[WorkerName], problems: &mut Problems) {
+    let configured = configured(properties);
+    let is_listed = |worker: &[u8]| listed.iter().any(|name| name.as_bytes() == worker);
+    let mentioned = mentioned(properties);
+    let unused: Vec<&(&[u8], &Place)> = configured
+        .iter()
+        .filter(|(worker, _)| !is_listed(worker) && !mentioned.contains(worker))
+        .collect();
+
+    if let Some(list) = properties.find(LIST) {
+        let bare = |name: &&WorkerName| !configured.iter().any(|(of, _)| *of == name.as_bytes());
+        for name in listed.iter().filter(bare) {
+            let what = format!(
+                "names {name}, which has no properties; it is type ajp13 at localhost, port 8009"
+            );
+            let others: Vec<&[u8]> = unused.iter().map(|(worker, _)| *worker).collect();
+            let remedy = match (suggestion(name.as_bytes(), &others), others.first()) {
+                (Some(near), _) => format!("did you mean {}?", printable(near)),
+                (None, None) => format!("set worker.{name}.host and worker.{name}.port"),
+                (None, Some(_)) => {
+                    let others: Vec<String> = others.iter().map(|name| printable(name)).collect();
+                    format!(
+                        "properties without a place in the list exist for {}",
+                        others.join(", ")
+                    )
+                }
+            };
+            problems.warning(&list.place, printable(LIST), what, remedy);
+        }
+    }
+    for (worker, place) in unused {
+        let worker = printable(worker);
+        problems.warning(
+            place,
+            format!("worker.{worker}"),
+            "has properties but is not in worker.list, so it is not used",
+            format!("add {worker} to worker.list, or remove its properties"),
+        );
+    }
+}
+
+/// The workers that have properties, each once with its first place.
+fn configured(properties: &Properties) -> Vec<(&[u8], &Place)> {
+    let mut seen = HashSet::new();
+    properties
+        .iter()
+        .filter_map(|found| Some((WorkerKey::parse(&found.key)?.worker, &found.place)))
+        .filter(|(worker, _)| !worker.is_empty() && seen.insert(*worker))
+        .collect()
+}
+
+/// The workers that others need although they are in no list: members and templates.
+fn mentioned(properties: &Properties) -> HashSet<&[u8]> {
+    let mut mentioned = HashSet::new();
+    for found in properties.iter() {
+        match WorkerKey::parse(&found.key).map(|parsed| parsed.property) {
+            Some(b"balance_workers" | b"balanced_workers") => {
+                mentioned.extend(value::list(&found.value));
+            }
+            Some(b"reference") => mentioned.extend(found.value.strip_prefix(b"worker.")),
+            _ => {}
+        }
+    }
+    mentioned
+}
+
+/// Warns of `worker.port`, which is no worker's, and of `worker.a.list`, which is no list.
+fn warn_of_misplaced(properties: &Properties, problems: &mut Problems) {
+    for found in properties.iter() {
+        let Some(WorkerKey { worker, property }) = WorkerKey::parse(&found.key) else { continue };
+        let is_global = matches!(property, b"list" | b"maintain");
+        if is_global == worker.is_empty() {
+            continue;
+        }
+        let property = printable(property);
+        let (what, remedy) = match is_global {
+            true => {
+                ("belongs to no single worker and is not used", format!("write worker.{property}"))
+            }
+            false => ("names no worker and is not used", format!("write worker.NAME.{property}")),
+        };
+        problems.warning(&found.place, printable(&found.key), what, remedy);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Target;
+
+    fn read(text: &str) -> (Workers, Vec<String>, bool) {
+        let (mut properties, mut problems) = (Properties::new(), Problems::new());
+        properties.read_text(text.as_bytes(), "w", &|_| None, &mut problems);
+        let workers = validate(&properties, &Defaults { pool_size: 25 }, &mut problems);
+        let shown = problems.iter().map(ToString::to_string).collect();
+        (workers, shown, problems.has_errors())
+    }
+
+    fn names(workers: &Workers) -> Vec<String> {
+        workers.workers.iter().map(|worker| worker.name.to_string()).collect()
+    }
+
+    #[test]
+    fn without_a_list_there_is_one_worker() {
+        let (workers, problems, _) = read("");
+        assert_eq!(problems, [""; 0]);
+        assert_eq!(names(&workers), ["ajp13"]);
+        let (workers, problems, _) = read("worker.ajp13.port=1");
+        assert_eq!(problems, [""; 0]);
+        assert_eq!(
+            workers.workers[0].target,
+            Target::Tcp { host: "localhost".to_string(), port: 1 }
+        );
+    }
+
+    #[test]
+    fn finds_workers_by_name() {
+        let text = "worker.list=a\nworker.list=b,a.b\nworker.a.port=1\nworker.b.port=2\n\
+            worker.a.b.port=3";
+        let (workers, problems, _) = read(text);
+        assert_eq!(problems, [""; 0]);
+        assert_eq!(names(&workers), ["a", "b", "a.b"]);
+        assert_eq!(workers.find(b"a.b").map(|(at, _)| at), Some(2));
+        assert_eq!(workers.find(b"A"), None);
+    }
+
+    #[test]
+    fn says_what_is_odd_about_the_list() {
+        let long = "x".repeat(64);
+        for (text, expected, is_error) in [
+            (
+                "worker.list=a, a\nworker.a.port=1".to_string(),
+                "w:1: worker.list: names a twice, one worker is made; remove one of them"
+                    .to_string(),
+                false,
+            ),
+            (
+                "worker.list=,".to_string(),
+                "w:1: worker.list: \",\" names no worker; name one, or remove the line".to_string(),
+                true,
+            ),
+            (
+                format!("worker.list={long}"),
+                format!(
+                    "w:1: worker.list: \"{}...\": the name has 64 bytes, the limit is 63; use \
+                     letters, digits, - and _",
+                    "x".repeat(60)
+                ),
+                true,
+            ),
+            (
+                "worker.list=a".to_string(),
+                "w:1: worker.list: names a, which has no properties; it is type ajp13 at \
+                 localhost, port 8009; set worker.a.host and worker.a.port"
+                    .to_string(),
+                false,
+            ),
+        ] {
+            let (_, problems, has_errors) = read(&text);
+            assert_eq!(problems, [expected]);
+            assert_eq!(has_errors, is_error);
+        }
+    }
+
+    #[test]
+    fn explains_the_mistake_of_the_documented_example() {
+        let text = "worker.list=XIvy\nworker.AxonIvyEngine.type=ajp13 \n\
+            worker.AxonIvyEngine.host=ivyserver";
+        let (workers, problems, has_errors) = read(text);
+        assert!(!has_errors);
+        assert_eq!(names(&workers), ["XIvy"]);
+        assert_eq!(
+            problems,
+            [
+                "w:1: worker.list: names XIvy, which has no properties; it is type ajp13 at \
+                 localhost, port 8009; properties without a place in the list exist for \
+                 AxonIvyEngine",
+                "w:2: worker.AxonIvyEngine: has properties but is not in worker.list, so it is not \
+                 used; add AxonIvyEngine to worker.list, or remove its properties",
+            ]
+        );
+        let (_, problems, _) = read("worker.list=AxonIvyEngin\nworker.AxonIvyEngine.port=1");
+        assert!(problems[0].ends_with("; did you mean AxonIvyEngine?"), "{problems:?}");
+    }
+
+    #[test]
+    fn refuses_by_name_what_it_does_not_support_yet() {
+        let text = "worker.list=c\nworker.c.type=lb\nworker.c.balance_workers=n\n\
+            worker.n.host=ivy\nworker.n.lbfactor=2\nworker.c.cachesize=3\nworker.maintain=9\n\
+            worker.c.mx=1";
+        let (_, problems, has_errors) = read(text);
+        assert!(has_errors);
+        assert_eq!(
+            problems,
+            [
+                "w:3: worker.c.balance_workers: balance_workers is not supported yet by this \
+                 version; remove the line",
+                "w:5: worker.n.lbfactor: lbfactor is not supported yet by this version; remove the \
+                 line",
+                "w:6: worker.c.cachesize: cachesize is not supported yet by this version; remove \
+                 the line; its name in C mod_jk is connection_pool_size today",
+                "w:7: worker.maintain: maintain is not supported yet by this version; remove the \
+                 line",
+                "w:8: worker.c.mx: mx is not supported yet by this version; remove the line, it \
+                 never had an effect",
+                "w:2: worker.c.type: type \"lb\" is not supported yet by this version; use type \
+                 ajp13, or take the worker out of worker.list",
+            ]
+        );
+    }
+
+    #[test]
+    fn every_property_is_either_supported_or_refused_by_name() {
+        for key in crate::config::keys::KEYS {
+            let text = format!("worker.list=a\nworker.a.port=1\nworker.a.{}=1", key.name);
+            let (_, problems, _) = read(&text);
+            let expected = format!("{} is not supported yet by this version", key.name);
+            let is_refused = problems.iter().any(|problem| problem.contains(&expected));
+            assert_eq!(is_refused, key.status != Status::Supported, "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn explains_types() {
+        for (kind, expected) in [
+            ("ajp14", "type \"ajp14\" is not supported; use type ajp13, which every Tomcat speaks"),
+            ("Ajp13", "there is no worker type \"Ajp13\"; did you mean ajp13?"),
+            (
+                "http",
+                "there is no worker type \"http\"; use one of ajp12, ajp13, ajp14, lb, status",
+            ),
+        ] {
+            let (_, problems, has_errors) = read(&format!("worker.list=a\nworker.a.type={kind}"));
+            assert_eq!(problems, [format!("w:2: worker.a.type: {expected}")]);
+            assert!(has_errors);
+        }
+    }
+
+    #[test]
+    fn warns_of_properties_in_the_wrong_place() {
+        let (_, problems, _) = read("worker.list=a\nworker.port=1\nworker.a.list=b");
+        assert_eq!(
+            problems,
+            [
+                "w:2: worker.port: names no worker and is not used; write worker.NAME.port",
+                "w:3: worker.a.list: belongs to no single worker and is not used; write worker.list",
+            ]
+        );
+    }
+}
