@@ -48,20 +48,21 @@ impl<'p> Pool<'p> {
 
     /// Moves a value to the heap; it is dropped when the pool ends in this process.
     pub(super) fn park<T: 'static>(self, value: T) -> NonNull<T> {
-        let parked = Box::into_raw(Box::new(Parked { process: process::id(), value }));
+        let parked = Box::leak(Box::new(Parked { process: process::id(), value }));
+        let parked = NonNull::from(parked);
         // SAFETY: `parked` comes from a Box of the type that `drop_parked::<T>` expects, and a
         // pool runs its cleanup exactly once.
         unsafe {
             ffi::apr_pool_cleanup_register(
                 self.raw,
-                parked.cast(),
+                parked.as_ptr().cast(),
                 Some(drop_parked::<T>),
                 Some(ffi::apr_pool_cleanup_null),
             );
         }
-        // SAFETY: a Box is never null, and the field is within its allocation.
-        let value = unsafe { &raw mut (*parked).value };
-        NonNull::new(value).unwrap_or(NonNull::dangling())
+        // SAFETY: the value was leaked a moment ago and has no other reference.
+        let value = unsafe { &mut (*parked.as_ptr()).value };
+        NonNull::from(value)
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use thiserror::Error;
@@ -128,10 +127,9 @@ impl Connector<'_> {
             socket.set_send_buffer_size(bytes)?;
             socket.set_recv_buffer_size(bytes)?;
         }
-        if self.options.socket_connect_timeout == Duration::ZERO {
-            socket.connect(address)?;
-        } else {
-            socket.connect_timeout(address, self.options.socket_connect_timeout)?;
+        match self.options.socket_connect_timeout {
+            Some(timeout) => socket.connect_timeout(address, timeout)?,
+            None => socket.connect(address)?,
         }
         Ok(Stream::new(socket))
     }
