@@ -77,12 +77,19 @@ const TYPES: &[&str] = &[
 ];
 const CONSTANTS: &[&str] = &[
     "AP_CONN_CLOSE",
+    "AP_MODE_READBYTES",
+    "APR_BLOCK_READ",
+    "ap_server_root",
     "AP_FILTER_ERROR",
     "AP_MPMQ_MAX_THREADS",
     "APLOG_.*",
     "APR_EAGAIN",
     "APR_ENOSPC",
+    "APR_ECONNABORTED",
+    "APR_ECONNRESET",
     "APR_EOF",
+    "APR_EPIPE",
+    "APR_INCOMPLETE",
     "APR_FILEPATH_.*",
     "APR_FINFO_TYPE",
     "APR_HOOK_.*",
@@ -216,6 +223,7 @@ fn generate_bindings(httpd: &Httpd) -> Result<(), String> {
         .layout_tests(true)
         .generate_comments(false)
         .derive_debug(false)
+        .derive_default(true)
         .prepend_enum_name(false)
         .merge_extern_blocks(true)
         .wrap_unsafe_ops(true)

@@ -123,9 +123,8 @@ impl fmt::Display for LocalTime {
     /// The default of JkLogStampFormat, `[%a %b %d %H:%M:%S.%Q %Y] `, without the last blank.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-        const MONTHS: [&str; 12] = [
-            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-        ];
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         write!(
             f,
             "[{} {} {:02} {:02}:{:02}:{:02}.{:03} {}]",
@@ -207,7 +206,8 @@ mod tests {
 
     fn line(text: fmt::Arguments<'_>) -> String {
         let origin = Origin { request: b"NO-ID", pid: 12, tid: 34 };
-        let site = Site { module: "mod_jk::worker::forward", file: "src/worker/forward.rs", line: 7 };
+        let site =
+            Site { module: "mod_jk::worker::forward", file: "src/worker/forward.rs", line: 7 };
         String::from_utf8(format_line(&TIME, origin, Level::Error, site, text)).unwrap()
     }
 

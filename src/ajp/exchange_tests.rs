@@ -1,3 +1,5 @@
+#![forbid(unsafe_code)]
+
 use super::*;
 use crate::ajp::message::{
     CPONG, encode_body_chunk, encode_end, encode_get_body_chunk, encode_head,

@@ -13,7 +13,8 @@ use super::log::lossy;
 use super::module;
 use super::pool::{self, Pool};
 use super::server::{Mount, RawConfig, ServerConfig};
-use crate::config::{Place, suggest};
+use crate::config::Place;
+use crate::config::text::suggestion;
 use crate::log::Level;
 
 /// httpd's table of our directives. The last entry is empty.
@@ -180,8 +181,7 @@ impl<'c> Line<'c> {
     /// Whether the directive stands in the main server; otherwise that is an error.
     fn is_global(&mut self) -> bool {
         // SAFETY: the record that httpd passed us, and a flag word of httpd.
-        let refusal =
-            unsafe { ffi::ap_check_cmd_context(self.parms, ffi::GLOBAL_ONLY) };
+        let refusal = unsafe { ffi::ap_check_cmd_context(self.parms, ffi::GLOBAL_ONLY) };
         if refusal.is_null() {
             return true;
         }
@@ -296,7 +296,10 @@ unsafe extern "C" fn workers_file(
                     "JkWorkersFile: Can't find the workers file specified: {} is not a file",
                     resolved.display()
                 );
-                line.error(what, "create it, or correct the path (relative ones are below ServerRoot)");
+                line.error(
+                    what,
+                    "create it, or correct the path (relative ones are below ServerRoot)",
+                );
                 return;
             }
             let place = line.place.clone();
@@ -437,9 +440,8 @@ unsafe extern "C" fn log_level(
         directive(parms, |line| {
             let level = Level::parse(&name).unwrap_or_else(|| {
                 let names = Level::NAMES.map(|(name, _)| name);
-                let hint = suggest(&name, names).map_or(String::new(), |near| {
-                    format!(", did you mean {near}?")
-                });
+                let hint = suggestion(name.as_bytes(), names)
+                    .map_or(String::new(), |near| format!(", did you mean {near}?"));
                 let what = format!("\"{name}\" is not a level, info is used{hint}");
                 line.warning(what, "use trace, debug, info, warn, error or emerg");
                 Level::Info

@@ -4,7 +4,31 @@
 //! again (DESIGN.md 3).
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+
+thread_local! {
+    static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Makes panics silent: what is to be said about one is said once, in the log, by whoever catches
+/// it. Without this the standard library writes lines of its own to httpd's error log.
+pub(super) fn silence_panics() {
+    panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        // Within another panic's hook nothing more can be done.
+        let _ = PLACE.try_with(|last| {
+            if let Ok(mut last) = last.try_borrow_mut() {
+                *last = place;
+            }
+        });
+    }));
+}
+
+/// Source file and line of this thread's last panic.
+pub(super) fn panic_place() -> String {
+    PLACE.try_with(|last| last.borrow().clone()).unwrap_or_default()
+}
 
 /// Runs `body`; where it panics, `on_panic` gets the message and decides what httpd is told.
 pub(super) fn guard<T>(on_panic: impl FnOnce(&str) -> T, body: impl FnOnce() -> T) -> T {

@@ -80,8 +80,7 @@ impl Log for Sink<'_> {
 
     fn write(&self, level: Level, site: Site, text: fmt::Arguments<'_>) {
         if let Some((log, _)) = self.file() {
-            let origin =
-                Origin { request: self.id, pid: process::id(), tid: thread_id() };
+            let origin = Origin { request: self.id, pid: process::id(), tid: thread_id() };
             let line = format_line(&local_time(), origin, level, site, text);
             // One write to a file opened for appending: lines of other processes cannot mix in.
             if (&log.file).write_all(&line).is_ok() {
@@ -100,7 +99,14 @@ impl Log for Sink<'_> {
                 let server = server.map_or(std::ptr::null(), std::ptr::from_ref);
                 // SAFETY: file and text are C strings, the server record is alive or null.
                 unsafe {
-                    ffi::jk_shim_log_server(file.as_ptr(), line, index, level, server, text.as_ptr());
+                    ffi::jk_shim_log_server(
+                        file.as_ptr(),
+                        line,
+                        index,
+                        level,
+                        server,
+                        text.as_ptr(),
+                    );
                 }
             }
         }

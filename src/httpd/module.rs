@@ -12,7 +12,7 @@ use super::{handler, lifecycle};
 
 /// What `LoadModule jk_module …` loads. httpd writes into it while it loads and registers us.
 #[unsafe(no_mangle)]
-#[allow(non_upper_case_globals)]
+#[allow(non_upper_case_globals, unreachable_pub)]
 pub static mut jk_module: ffi::module = ffi::module {
     version: ffi::MODULE_MAGIC_NUMBER_MAJOR as c_int,
     minor_version: ffi::MODULE_MAGIC_NUMBER_MINOR as c_int,
@@ -69,11 +69,14 @@ unsafe extern "C" fn create_server_config(
     pool: *mut ffi::apr_pool_t,
     _server: *mut ffi::server_rec,
 ) -> *mut c_void {
-    guard(|_| ptr::null_mut(), || {
-        // SAFETY: httpd passes the configuration pool, in which the record shall live.
-        let pool = unsafe { Pool::new(pool) };
-        pool.park(ServerConfig::default()).as_ptr().cast()
-    })
+    guard(
+        |_| ptr::null_mut(),
+        || {
+            // SAFETY: httpd passes the configuration pool, in which the record shall live.
+            let pool = unsafe { Pool::new(pool) };
+            pool.park(ServerConfig::default()).as_ptr().cast()
+        },
+    )
 }
 
 unsafe extern "C" fn merge_server_config(
@@ -81,21 +84,25 @@ unsafe extern "C" fn merge_server_config(
     base: *mut c_void,
     own: *mut c_void,
 ) -> *mut c_void {
-    guard(|_| ptr::null_mut(), || {
-        // SAFETY: httpd passes the configuration pool, in which the record shall live.
-        let pool = unsafe { Pool::new(pool) };
-        // SAFETY: both come from create_server_config and are alive; nobody writes to them now.
-        let base = unsafe { base.cast::<ServerConfig>().as_ref() };
-        // SAFETY: as above.
-        let own = unsafe { own.cast::<ServerConfig>().as_ref() };
-        let (Some(base), Some(own)) = (base, own) else {
-            return ptr::null_mut();
-        };
-        pool.park(lifecycle::merge(base, own)).as_ptr().cast()
-    })
+    guard(
+        |_| ptr::null_mut(),
+        || {
+            // SAFETY: httpd passes the configuration pool, in which the record shall live.
+            let pool = unsafe { Pool::new(pool) };
+            // SAFETY: both come from create_server_config and are alive; nobody writes to them now.
+            let base = unsafe { base.cast::<ServerConfig>().as_ref() };
+            // SAFETY: as above.
+            let own = unsafe { own.cast::<ServerConfig>().as_ref() };
+            let (Some(base), Some(own)) = (base, own) else {
+                return ptr::null_mut();
+            };
+            pool.park(lifecycle::merge(base, own)).as_ptr().cast()
+        },
+    )
 }
 
 unsafe extern "C" fn register_hooks(_pool: *mut ffi::apr_pool_t) {
+    super::guard::silence_panics();
     let first = int(ffi::APR_HOOK_REALLY_FIRST);
     let middle = int(ffi::APR_HOOK_MIDDLE);
     let last = int(ffi::APR_HOOK_LAST);
@@ -109,7 +116,9 @@ unsafe extern "C" fn register_hooks(_pool: *mut ffi::apr_pool_t) {
     unsafe { ffi::ap_hook_child_init(Some(lifecycle::child_init), before, after, middle) };
     // Before any other module adds a header.
     // SAFETY: as above.
-    unsafe { ffi::ap_hook_post_read_request(Some(handler::post_read_request), before, after, first) };
+    unsafe {
+        ffi::ap_hook_post_read_request(Some(handler::post_read_request), before, after, first)
+    };
     // SAFETY: as above.
     unsafe { ffi::ap_hook_translate_name(Some(handler::translate_name), before, after, middle) };
     // SAFETY: as above.

@@ -46,6 +46,27 @@ impl<'p> Pool<'p> {
         unsafe { std::slice::from_raw_parts(copy.cast(), bytes.len()) }
     }
 
+    /// Copies plain values into the pool, where they live as long as it.
+    pub(super) fn keep_all<T: Copy>(self, values: &[T]) -> &'p [T] {
+        const { assert!(align_of::<T>() <= 8, "APR aligns to 8 bytes") };
+        let copy = {
+            // SAFETY: copies as many bytes as the slice has, into a live pool.
+            unsafe { ffi::apr_pmemdup(self.raw, values.as_ptr().cast(), size_of_val(values)) }
+        };
+        // SAFETY: apr_pmemdup has just made a copy of all of them, aligned to 8 bytes.
+        unsafe { std::slice::from_raw_parts(copy.cast(), values.len()) }
+    }
+
+    /// Puts a plain value into the pool, where it lives as long as it; nothing of it is dropped.
+    pub(super) fn place<T: Copy>(self, value: T) -> NonNull<T> {
+        const { assert!(align_of::<T>() <= 8, "APR aligns to 8 bytes") };
+        // SAFETY: a live pool; httpd ends the process rather than return null.
+        let place = unsafe { ffi::apr_palloc(self.raw, size_of::<T>()) }.cast::<T>();
+        // SAFETY: fresh memory of the right size and alignment.
+        unsafe { place.write(value) };
+        NonNull::new(place).unwrap_or(NonNull::dangling())
+    }
+
     /// Moves a value to the heap; it is dropped when the pool ends in this process.
     pub(super) fn park<T: 'static>(self, value: T) -> NonNull<T> {
         let parked = Box::leak(Box::new(Parked { process: process::id(), value }));

@@ -82,8 +82,7 @@ impl Buffers {
     /// Lends a buffer, the one used last first.
     pub fn lend(&self) -> Lent<'_> {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut buffer =
-            free.unwrap_or_else(|| Buffer { send: Vec::new(), inbox: Inbox::new() });
+        let mut buffer = free.unwrap_or_else(|| Buffer { send: Vec::new(), inbox: Inbox::new() });
         buffer.send.clear();
         buffer.inbox.clear();
         Lent { list: self, buffer }
@@ -116,10 +115,8 @@ impl Drop for Lent<'_> {
         if std::thread::panicking() {
             return;
         }
-        let empty = Buffer {
-            send: Vec::new(),
-            inbox: Inbox { bytes: Box::default(), start: 0, end: 0 },
-        };
+        let empty =
+            Buffer { send: Vec::new(), inbox: Inbox { bytes: Box::default(), start: 0, end: 0 } };
         let buffer = mem::replace(&mut self.buffer, empty);
         let mut free = self.list.free.lock().unwrap_or_else(PoisonError::into_inner);
         if free.len() < self.list.keep {

@@ -11,7 +11,7 @@ use crate::net::{Deadline, IdleState, Stream, is_timeout};
 
 /// A connection with what the log says of it.
 #[derive(Debug)]
-pub struct Connection {
+pub(super) struct Connection {
     /// The socket.
     pub stream: Stream,
     /// Number of the connection within its pool, from 1.
@@ -22,7 +22,7 @@ pub struct Connection {
 
 impl Connection {
     /// What an idle connection looks like now.
-    pub fn idle_state(&self) -> IdleState {
+    pub(super) fn idle_state(&self) -> IdleState {
         self.stream.idle_state()
     }
 
@@ -30,11 +30,9 @@ impl Connection {
     ///
     /// # Errors
     /// [`PingError`]; the connection must be closed.
-    pub fn ping(&mut self, timeout: Duration) -> Result<(), PingError> {
+    pub(super) fn ping(&mut self, timeout: Duration) -> Result<(), PingError> {
         let deadline = Deadline::after(timeout);
-        self.stream
-            .send_all(&CPING, Some(timeout))
-            .map_err(|e| PingError::Broken(e.source))?;
+        self.stream.send_all(&CPING, Some(timeout)).map_err(|e| PingError::Broken(e.source))?;
         // One byte more than a CPONG, so that anything behind it is seen here.
         let mut answer = [0; HEADER_LEN + 2];
         let mut got = 0;

@@ -60,7 +60,7 @@ impl<R: Request> Drive<'_, R> {
     ///
     /// # Errors
     /// [`Failure`]; the connection must be closed.
-    pub fn run(
+    pub(super) fn run(
         &mut self,
         buffer: &mut Buffer,
         mut exchange: Exchange,

@@ -44,10 +44,10 @@ pub enum Outcome {
 }
 
 impl Worker {
-    /// A worker whose pool has at most `pool_size` connections.
-    pub fn new(config: WorkerConfig, pool_size: usize) -> Self {
+    /// A worker without connections.
+    pub fn new(config: WorkerConfig) -> Self {
         let peer = config.target.to_string();
-        Self { pool: Pool::new(pool_size), config, peer }
+        Self { pool: Pool::new(config.pool_size), config, peer }
     }
 
     /// The worker's settings.
@@ -121,7 +121,9 @@ impl<R: Request> Serving<'_, R> {
             {
                 fresh_only = true;
                 self.log_retry(&failure);
-            } else if replayable && failure.is_retryable() && self.tries < self.worker.config.retries
+            } else if replayable
+                && failure.is_retryable()
+                && self.tries < self.worker.config.retries
             {
                 self.log_retry(&failure);
                 self.request.pause(self.worker.config.retry_interval);
@@ -139,12 +141,13 @@ impl<R: Request> Serving<'_, R> {
         first_body: usize,
         fresh_only: bool,
     ) -> Result<(), Failure> {
-        self.progress =
-            Progress { phase: Phase::Connect, received: 0, sent: 0, ..self.progress };
+        self.progress = Progress { phase: Phase::Connect, received: 0, sent: 0, ..self.progress };
         let config = &self.worker.config;
-        let mut slot = self.worker.pool.acquire(config.acquire_timeout).ok_or(
-            Failure::NoEndpoint { size: config.pool_size, waited: config.acquire_timeout },
-        )?;
+        let mut slot =
+            self.worker.pool.acquire(config.acquire_timeout).ok_or(Failure::NoEndpoint {
+                size: config.pool_size,
+                waited: config.acquire_timeout,
+            })?;
         let mut connection = self.connect(&mut slot, fresh_only)?;
         self.connection = (connection.id, connection.carried);
         let mut drive = Drive {

@@ -17,6 +17,7 @@ mod exchange;
 pub mod forward;
 pub mod headers;
 pub mod pool;
+pub mod uri;
 
 pub use error::{Failure, Phase};
 pub use forward::{Outcome, Worker, serve};
