@@ -13,7 +13,8 @@ pub(super) fn broken_by(module: &[String], reference: &[String]) -> Option<&'sta
     match root {
         "crate" => in_crate(storey, next.unwrap_or("*")),
         "std" | "core" | "alloc" => in_std(storey, next.unwrap_or("*")),
-        "libc" => Some("libc is for the border to a web server"),
+        // net forbids unsafe code and so can only name constants of the system, such as EMFILE.
+        "libc" if storey != "net" => Some("libc is for the border to a web server"),
         "socket2" | "serde_yaml" if storey == "ajp" => Some("ajp imports std and itself"),
         _ => None,
     }
@@ -78,7 +79,7 @@ fn every_rule_can_be_broken() {
         ("shared", "crate::httpd::X"),
         ("status::html", "crate::iis"),
         ("net", "crate::worker"),
-        ("net", "libc::close"),
+        ("worker", "libc::close"),
         ("host", "crate::httpd"),
         ("log", "crate::worker"),
         ("worker::pool", "crate::httpd::ffi"),
@@ -97,6 +98,7 @@ fn every_rule_can_be_broken() {
         ("config", "crate::config::X"),
         ("net", "crate::config::Place"),
         ("net", "std::os::fd::AsFd"),
+        ("net", "libc::EMFILE"),
         ("worker::pool", "crate::shared::X"),
         ("worker", "std::time::Duration"),
         ("httpd::handler", "crate::worker::X"),

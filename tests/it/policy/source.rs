@@ -93,6 +93,22 @@ impl Source {
         found
     }
 
+    /// Names of the macros under `#[macro_export]`: wherever they are written, they are named
+    /// as if they were in the crate's root.
+    pub(super) fn exported_macros(&self) -> Vec<String> {
+        let tokens = self.tokens();
+        let mut found = Vec::new();
+        let mut marked = false;
+        for (index, (_, token)) in tokens.iter().enumerate() {
+            if *token == "macro_export" {
+                marked = true;
+            } else if *token == "macro_rules" && std::mem::take(&mut marked) {
+                found.extend(tokens.get(index + 2).map(|token| token.1.to_owned()));
+            }
+        }
+        found
+    }
+
     /// Every path that the code names, with its line: those of this crate from `crate` on,
     /// others as they are written. `module` is where the file is.
     pub(super) fn references(&self, module: &[String]) -> Vec<(usize, Vec<String>)> {
@@ -474,6 +490,13 @@ fn test_modules_in_files_of_their_own_are_found() {
     let found = out_of_line_tests(&files);
     let found: Vec<_> = found.iter().map(|path| path.to_str().expect("UTF-8")).collect();
     assert_eq!(found, ["src/a/b_tests.rs", "src/a/tests/mod.rs", "src/a/tests.rs"]);
+}
+
+#[test]
+fn exported_macros_are_told_from_others() {
+    let names =
+        Source::new("macro_rules! a { }\n#[macro_export]\nmacro_rules! b { }").exported_macros();
+    assert_eq!(names, ["b"]);
 }
 
 #[test]
