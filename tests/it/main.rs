@@ -1,2 +1,18 @@
-//! Integration tests.
-fn main() {}
+//! Integration tests: a real httpd, a real Tomcat and a scripted AJP engine.
+//!
+//! Everything that starts, stops or talks to something lives in [`support`]; a test file
+//! says what is configured, what is asked and what must be seen.
+
+#![deny(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::string_slice,
+    clippy::unwrap_used
+)]
+
+mod harness;
+mod policy;
+mod support;
