@@ -2,6 +2,8 @@
 //!
 //! `APXS=path` names another apxs. What is missing is said in one sentence with its package.
 #![forbid(unsafe_code)]
+// cargo shows a build script's words only where they are printed.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -113,7 +115,6 @@ fn main() -> ExitCode {
     match build() {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
-            // The only way in which cargo shows a build script's words is its standard error.
             eprintln!("error: {sentence}");
             ExitCode::FAILURE
         }

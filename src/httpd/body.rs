@@ -111,7 +111,7 @@ impl<'r> BodyReader<'r> {
             }
             // SAFETY: a live brigade.
             self.ended = unsafe { ffi::jk_shim_brigade_ends_in_eos(brigade) } != 0;
-            let mut got: ffi::apr_size_t = buf.len() as ffi::apr_size_t;
+            let mut got = buf.len();
             // SAFETY: writes at most `got` bytes into the buffer, which has that many.
             let status =
                 unsafe { ffi::apr_brigade_flatten(brigade, buf.as_mut_ptr().cast(), &raw mut got) };
@@ -121,7 +121,7 @@ impl<'r> BodyReader<'r> {
             }
             // A filter may give nothing although more is to come.
             if got > 0 || self.ended {
-                return Ok(usize::try_from(got).unwrap_or(buf.len()).min(buf.len()));
+                return Ok(got.min(buf.len()));
             }
         }
         Err(BodyError::Disconnected)

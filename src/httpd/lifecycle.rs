@@ -218,12 +218,12 @@ fn threads() -> usize {
 fn build_table(mounts: &[Mount], problems: &mut Problems) -> Table {
     let mut table = TableBuilder::new();
     for mount in mounts {
-        let (name, parse): (_, fn(&[u8], &[u8], &Place) -> _) = if mount.is_exclusion {
-            ("JkUnMount", Rule::unmount)
+        let (name, rules) = if mount.is_exclusion {
+            ("JkUnMount", Rule::unmount(&mount.path, &mount.worker, &mount.place))
         } else {
-            ("JkMount", Rule::mount)
+            ("JkMount", Rule::mount(&mount.path, &mount.worker, &mount.place))
         };
-        match parse(&mount.path, &mount.worker, &mount.place) {
+        match rules {
             Ok(rules) => rules.into_iter().for_each(|rule| {
                 table.add(rule);
             }),

@@ -363,6 +363,18 @@ fn facts<'r>(record: &Record<'r>, environment: &Environment<'r>, path: &[u8]) ->
     }
 }
 
+#[cfg(feature = "test-panic")]
+impl HttpdRequest<'_> {
+    /// Panics where the client's header `X-Jk-Test-Panic` names this moment: `before` or `after`
+    /// the response has begun.
+    #[allow(clippy::panic)]
+    pub(super) fn panic_if_asked(&self, moment: &str) {
+        if self.record.headers_in().get(c"X-Jk-Test-Panic") == Some(moment.as_bytes()) {
+            panic!("asked to panic {moment} the response");
+        }
+    }
+}
+
 impl Log for HttpdRequest<'_> {
     fn enabled(&self, level: Level) -> bool {
         self.record.sink(self.runtime).enabled(level)
@@ -409,7 +421,10 @@ impl host::Request for HttpdRequest<'_> {
     }
 
     fn flush(&mut self) -> Result<(), ClientGone> {
-        self.output.flush()
+        self.output.flush()?;
+        #[cfg(feature = "test-panic")]
+        self.panic_if_asked("after");
+        Ok(())
     }
 
     fn finish_response(&mut self) -> Result<(), ClientGone> {

@@ -96,7 +96,7 @@ pub fn returned<'h>(
                 .flat_map(|(_, value)| connection_options(value))
                 .any(|option| option.eq_ignore_ascii_case(name))
         };
-        !is_hop_by_hop_response(name) && !(names_some && named())
+        !(is_hop_by_hop_response(name) || names_some && named())
     })
 }
 
