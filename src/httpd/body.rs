@@ -22,6 +22,8 @@ pub(super) struct BodyReader<'r> {
     brigade: *mut ffi::apr_bucket_brigade,
     ended: bool,
     failed: bool,
+    /// Bytes that were read to see whether there is a body at all.
+    ahead: Vec<u8>,
 }
 
 impl<'r> BodyReader<'r> {
@@ -36,6 +38,7 @@ impl<'r> BodyReader<'r> {
             brigade: std::ptr::null_mut(),
             ended: false,
             failed: false,
+            ahead: Vec::new(),
         };
         // A subrequest has no body of its own.
         if record.main().is_some() {
@@ -59,9 +62,8 @@ impl<'r> BodyReader<'r> {
                 Some(Ok(length)) => RequestBody::Length(length),
             }
         };
-        // An error document is served with the headers of a request whose body is gone.
-        if record.previous().is_some() && reader.kind != RequestBody::None && reader.is_at_end() {
-            reader.kind = RequestBody::None;
+        if record.previous().is_some() && reader.kind != RequestBody::None {
+            reader.look_ahead();
         }
         Ok(reader)
     }
@@ -71,10 +73,18 @@ impl<'r> BodyReader<'r> {
         self.kind
     }
 
-    /// Whether the body was read to its end by somebody else before us.
-    fn is_at_end(&mut self) -> bool {
-        let record = self.record.get();
-        record.method_number == int(ffi::M_GET) && record.kept_body.is_null()
+    /// An internal redirect has the headers of the request that it comes from, but whoever served
+    /// that one may have read its body. Announcing a body that cannot follow would leave the engine
+    /// waiting for it.
+    fn look_ahead(&mut self) {
+        let mut buf = vec![0; 4096];
+        match self.read_once(&mut buf) {
+            Ok(got) if got > 0 => {
+                buf.truncate(got);
+                self.ahead = buf;
+            }
+            _ => self.kind = RequestBody::None,
+        }
     }
 
     /// Reads some bytes; 0 at the end.
@@ -82,6 +92,12 @@ impl<'r> BodyReader<'r> {
     /// # Errors
     /// [`BodyError`].
     pub(super) fn read(&mut self, buf: &mut [u8]) -> Result<usize, BodyError> {
+        if !self.ahead.is_empty() {
+            let length = self.ahead.len().min(buf.len());
+            let taken = self.ahead.drain(..length);
+            buf.iter_mut().zip(taken).for_each(|(place, byte)| *place = byte);
+            return Ok(length);
+        }
         if self.ended || self.kind == RequestBody::None {
             return Ok(0);
         }

@@ -94,7 +94,10 @@ pub(super) unsafe extern "C" fn post_read_request(raw: *mut ffi::request_rec) ->
     // SAFETY: called by httpd.
     unsafe {
         hook(raw, |record, _| {
-            record.note_hop_by_hop();
+            // A redirected request has headers that modules may have set by now.
+            if record.main().is_none() && record.previous().is_none() {
+                record.note_hop_by_hop();
+            }
             DECLINED
         })
     }
