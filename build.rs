@@ -2,12 +2,12 @@
 //!
 //! `APXS=path` names another apxs. What is missing is said in one sentence with its package.
 #![forbid(unsafe_code)]
-// cargo shows a build script's words only where they are printed.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+// A build script talks to cargo on its standard output.
+#![allow(clippy::print_stdout)]
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
 /// Everything of httpd and APR that the module calls, in one place (spec/windows.md).
 const FUNCTIONS: &[&str] = &[
@@ -111,13 +111,9 @@ const CONSTANTS: &[&str] = &[
     "REQUEST_CHUNKED_DECHUNK",
 ];
 
-fn main() -> ExitCode {
-    match build() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(sentence) => {
-            eprintln!("error: {sentence}");
-            ExitCode::FAILURE
-        }
+fn main() {
+    if let Err(sentence) = build() {
+        println!("cargo::error={sentence}");
     }
 }
 
@@ -209,12 +205,18 @@ fn compile_shim(httpd: &Httpd) -> Result<(), String> {
     for flag in &httpd.flags {
         compiler.flag(flag);
     }
-    compiler.try_get_compiler().map_err(|e| {
-        format!("no C compiler ({e}); install gcc (Debian: apt-get install gcc libc6-dev)")
-    })?;
     compiler.try_compile("jk_shim").map_err(|e| {
-        format!("src/httpd/shim.c does not compile ({e}); install gcc and apache2-dev")
+        format!(
+            "the C compiler does not work ({}); install gcc (Debian: gcc libc6-dev) and \
+             apache2-dev",
+            first_line(&e)
+        )
     })
+}
+
+/// What fits into the one sentence that cargo shows.
+fn first_line(e: &impl ToString) -> String {
+    e.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 fn generate_bindings(httpd: &Httpd) -> Result<(), String> {
@@ -249,7 +251,9 @@ fn generate_bindings(httpd: &Httpd) -> Result<(), String> {
              (Debian, Ubuntu) or clang-devel (Red Hat), or set LIBCLANG_PATH"
                 .to_owned()
         })?
-        .map_err(|e| format!("httpd's headers cannot be read ({e}); install apache2-dev"))?;
+        .map_err(|e| {
+            format!("httpd's headers cannot be read ({}); install apache2-dev", first_line(&e))
+        })?;
     let out = env::var_os("OUT_DIR").ok_or("OUT_DIR is not set; run cargo")?;
     let path = Path::new(&out).join("bindings.rs");
     bindings.write_to_file(&path).map_err(|e| format!("{}: {e}", path.display()))
