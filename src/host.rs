@@ -71,9 +71,9 @@ pub enum BodyError {
     /// The body is malformed, for example a bad chunk header.
     #[error("the request body is malformed")]
     Malformed,
-    /// The server has answered the request itself; it must only be abandoned.
-    #[error("an input filter of httpd has answered the request")]
-    Answered,
+    /// The server has answered the request itself, with this status; it must only be abandoned.
+    #[error("httpd itself has refused the request body with status {0}")]
+    Answered(u16),
 }
 
 impl BodyError {
@@ -91,7 +91,7 @@ impl BodyError {
             Self::Timeout => Some(408),
             Self::Disconnected | Self::Malformed => Some(400),
             Self::TooLarge => Some(413),
-            Self::Answered => None,
+            Self::Answered(_) => None,
         }
     }
 
@@ -102,15 +102,24 @@ impl BodyError {
             Self::Disconnected => "client_abort",
             Self::TooLarge => "client_body_limit",
             Self::Malformed => "client_bad_chunk",
-            Self::Answered => "client_answered",
+            Self::Answered(413) => "client_body_limit",
+            Self::Answered(408) => "client_body_timeout",
+            Self::Answered(400) => "client_bad_chunk",
+            Self::Answered(_) => "client_answered",
         }
     }
 }
 
-/// The client can no longer be written to.
+/// Why no more of the response can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the client closed its connection before the response was complete")]
-pub struct ClientGone;
+pub enum ResponseError {
+    /// The client can no longer be written to.
+    #[error("the client closed its connection before the response was complete")]
+    ClientGone,
+    /// The server has refused the response and answered by itself.
+    #[error("an output filter of httpd has refused the response and answered by itself")]
+    Answered,
+}
 
 /// One request of a web server, with its body and its response.
 ///
@@ -142,20 +151,20 @@ pub trait Request: Log {
     /// Takes parts of the response body; may hold them back until more comes or a flush.
     ///
     /// # Errors
-    /// [`ClientGone`].
-    fn write_body(&mut self, parts: &[&[u8]]) -> Result<(), ClientGone>;
+    /// [`ResponseError`].
+    fn write_body(&mut self, parts: &[&[u8]]) -> Result<(), ResponseError>;
 
     /// Sends everything that is held back to the client.
     ///
     /// # Errors
-    /// [`ClientGone`].
-    fn flush(&mut self) -> Result<(), ClientGone>;
+    /// [`ResponseError`].
+    fn flush(&mut self) -> Result<(), ResponseError>;
 
-    /// Completes the response.
+    /// Completes the response. `now`: do not hold anything back for what may follow.
     ///
     /// # Errors
-    /// [`ClientGone`].
-    fn finish_response(&mut self) -> Result<(), ClientGone>;
+    /// [`ResponseError`].
+    fn finish_response(&mut self, now: bool) -> Result<(), ResponseError>;
 
     /// Whether a byte of the response may have left for the client.
     fn is_committed(&self) -> bool;

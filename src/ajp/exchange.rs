@@ -152,8 +152,9 @@ pub struct Exchange {
     head_request: bool,
     max_packet: usize,
     upload: Upload,
-    /// GET_BODY_CHUNK was seen and nothing has been received since.
-    just_asked: bool,
+    /// Something stood behind a GET_BODY_CHUNK before that could be answered: the engine does not
+    /// wait for its answer, so nobody knows whether it will read it.
+    asked_without_waiting: bool,
 }
 
 /// How far the request body has got.
@@ -188,7 +189,7 @@ impl Exchange {
             head_request,
             max_packet,
             upload: Upload { body, packets: 0, sent: 0, ended: false, nothing_wanted: false },
-            just_asked: false,
+            asked_without_waiting: false,
         }
     }
 
@@ -211,14 +212,9 @@ impl Exchange {
         self.upload.nothing_wanted = false;
     }
 
-    /// Reports that bytes were received: whatever was asked for has had its time to be answered.
-    pub fn received(&mut self) {
-        self.just_asked = false;
-    }
-
-    /// Whether status and headers have come.
-    pub fn has_head(&self) -> bool {
-        self.phase != Phase::AwaitHead
+    /// Whether the engine has all of the request body, so that it cannot ask for more.
+    pub fn is_upload_complete(&self) -> bool {
+        self.upload.left() == Some(0)
     }
 
     /// Whether all that the client will get has come, so that only END_RESPONSE is missing.
@@ -239,11 +235,12 @@ impl Exchange {
             Frame::Incomplete { missing } => return Ok(Step::Incomplete(missing)),
             Frame::Packet { payload, consumed } => (payload, consumed),
         };
+        let more = input.len() > consumed;
         let event = match Message::decode(payload)? {
             Message::Head(head) => self.head(head)?,
             Message::BodyChunk(data) => self.body_chunk(data)?,
-            Message::GetBodyChunk(wanted) => self.body_wanted(wanted)?,
-            Message::End { reuse } => Event::End(self.end(reuse, input.len() > consumed)?),
+            Message::GetBodyChunk(wanted) => self.body_wanted(wanted, more)?,
+            Message::End { reuse } => Event::End(self.end(reuse, more)?),
             Message::CPong => {
                 return Err(DecodeError::UnknownType(super::codes::packet::CPONG).into());
             }
@@ -262,7 +259,7 @@ impl Exchange {
             status => return Err(ProtocolError::BadStatus(status)),
         }
         let announced = content_length(&head)?;
-        self.phase = if self.head_request || matches!(head.status, 204 | 205 | 304) {
+        self.phase = if self.head_request || head.has_no_body() {
             Phase::NoBody
         } else {
             Phase::Body { left: announced, announced: announced.unwrap_or(0), excess: false }
@@ -294,8 +291,8 @@ impl Exchange {
         }
     }
 
-    fn body_wanted<'a>(&mut self, wanted: u16) -> Result<Event<'a>, ProtocolError> {
-        self.just_asked = true;
+    fn body_wanted<'a>(&mut self, wanted: u16, more: bool) -> Result<Event<'a>, ProtocolError> {
+        self.asked_without_waiting |= more;
         self.upload.nothing_wanted = wanted == 0;
         let fits = usize::from(wanted).min(body::capacity(self.max_packet));
         Ok(Event::BodyWanted(match self.upload.left() {
@@ -325,7 +322,7 @@ impl Exchange {
             CloseReason::EndShort
         } else if reuse == Some(false) {
             CloseReason::EngineAsked
-        } else if self.just_asked {
+        } else if self.asked_without_waiting {
             CloseReason::AskUnanswered
         } else if self.upload.packets > 1 && self.upload.left() != Some(0) {
             CloseReason::EarlyResponse

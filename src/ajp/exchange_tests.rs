@@ -52,7 +52,6 @@ fn run(exchange: &mut Exchange, pieces: &[&[u8]], mut upload: usize) -> Seen {
     let mut buffer = Vec::new();
     for piece in pieces {
         buffer.extend_from_slice(piece);
-        exchange.received();
         loop {
             let (consumed, event) = match exchange.next(&buffer) {
                 Err(e) => {
@@ -116,6 +115,11 @@ fn every_reason_to_close_after_a_complete_response() {
     assert_eq!(outcome(&[cl("2"), chunk(b"abc"), end(true)]), "Close(BodyExcess)");
     assert_eq!(outcome(&[cl("2"), chunk(b"ab"), chunk(b"c"), end(true)]), "Close(BodyExcess)");
     assert_eq!(outcome(&[ok(), ask(10), end(true)]), "Close(AskUnanswered)");
+    let (raced, rest) = (ask(10).into_iter().chain(ok()).collect::<Vec<u8>>(), end(true));
+    let (first, second) = rest.split_at(2);
+    let mut exchange = Exchange::new(false, RequestBody::Unknown, MAX);
+    let seen = run(&mut exchange, &[&[&raced, first].concat(), second], 5);
+    assert_eq!(seen.outcome, "Close(AskUnanswered)");
 }
 
 #[test]

@@ -40,6 +40,11 @@ pub struct ResponseHead<'a> {
 }
 
 impl<'a> ResponseHead<'a> {
+    /// Whether responses of this status have no body, whatever the engine sends.
+    pub fn has_no_body(&self) -> bool {
+        matches!(self.status, 204 | 205 | 304)
+    }
+
     /// Header names and values in their order.
     pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone + use<'a> {
         let mut r = self.headers;

@@ -87,6 +87,11 @@ impl<'r> BodyReader<'r> {
         }
     }
 
+    /// Whether all of the body has been read.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.ahead.is_empty() && (self.ended || self.kind == RequestBody::None)
+    }
+
     /// Reads some bytes; 0 at the end.
     ///
     /// # Errors
@@ -98,7 +103,7 @@ impl<'r> BodyReader<'r> {
             buf.iter_mut().zip(taken).for_each(|(place, byte)| *place = byte);
             return Ok(length);
         }
-        if self.ended || self.kind == RequestBody::None {
+        if self.is_at_end() {
             return Ok(0);
         }
         let result = self.read_once(buf);
@@ -123,24 +128,58 @@ impl<'r> BodyReader<'r> {
             };
             if status != 0 {
                 self.clean();
-                return Err(body_error(status));
+                return Err(self.error(status));
             }
             // SAFETY: a live brigade.
             self.ended = unsafe { ffi::jk_shim_brigade_ends_in_eos(brigade) } != 0;
-            let mut got = buf.len();
-            // SAFETY: writes at most `got` bytes into the buffer, which has that many.
-            let status =
-                unsafe { ffi::apr_brigade_flatten(brigade, buf.as_mut_ptr().cast(), &raw mut got) };
+            let got = self.take(buf);
             self.clean();
-            if status != 0 {
-                return Err(body_error(status));
-            }
+            let got = got.map_err(|status| self.error(status))?;
             // A filter may give nothing although more is to come.
             if got > 0 || self.ended {
-                return Ok(got.min(buf.len()));
+                return Ok(got);
             }
         }
         Err(BodyError::Disconnected)
+    }
+
+    /// Copies the brigade into `buf`; what a filter gave beyond it is kept for the next read.
+    fn take(&mut self, buf: &mut [u8]) -> Result<usize, ffi::apr_status_t> {
+        let mut length: ffi::apr_off_t = 0;
+        // SAFETY: a live brigade, and a variable of ours for the result.
+        let status = unsafe { ffi::apr_brigade_length(self.brigade, 1, &raw mut length) };
+        if status != 0 {
+            return Err(status);
+        }
+        let length = usize::try_from(length).unwrap_or(0);
+        if length <= buf.len() {
+            return self.flatten(buf);
+        }
+        let mut all = vec![0; length];
+        let got = self.flatten(&mut all)?;
+        all.truncate(got);
+        let rest = all.split_off(got.min(buf.len()));
+        buf.iter_mut().zip(&all).for_each(|(place, byte)| *place = *byte);
+        self.ahead = rest;
+        Ok(all.len())
+    }
+
+    fn flatten(&self, buf: &mut [u8]) -> Result<usize, ffi::apr_status_t> {
+        let (start, mut got) = (buf.as_mut_ptr().cast(), buf.len());
+        // SAFETY: writes at most `got` bytes into the buffer, which has that many.
+        match unsafe { ffi::apr_brigade_flatten(self.brigade, start, &raw mut got) } {
+            0 => Ok(got.min(buf.len())),
+            status => Err(status),
+        }
+    }
+
+    /// What a status of the input filters means.
+    fn error(&self, status: ffi::apr_status_t) -> BodyError {
+        if status == ffi::AP_FILTER_ERROR {
+            let answer = self.record.get().status;
+            return BodyError::Answered(u16::try_from(answer).unwrap_or_default());
+        }
+        body_error(status)
     }
 
     /// Reads what is left of the body after the response, so that the connection can be kept; where
@@ -148,19 +187,25 @@ impl<'r> BodyReader<'r> {
     pub(super) fn drain(&mut self) {
         // A stream of HTTP/2 is reset by its own module where its body is not wanted.
         let is_http2 = self.record.get().proto_num >= 2000;
-        if self.ended || self.failed || is_http2 || self.kind == RequestBody::None {
+        let is_closing = self.record.connection().keepalive == ffi::AP_CONN_CLOSE;
+        if self.is_at_end() || self.failed || is_http2 || is_closing {
+            return;
+        }
+        // A client that waits for 100 Continue sends nothing more.
+        if self.record.get().expecting_100 != 0 {
+            self.record.close_connection();
             return;
         }
         let mut buf = [0; 4096];
         let mut drained = 0u64;
-        while !self.ended && drained <= DRAIN_LIMIT {
+        while !self.is_at_end() && drained <= DRAIN_LIMIT {
             match self.read(&mut buf) {
                 Ok(n) => drained = drained.saturating_add(u64::try_from(n).unwrap_or(u64::MAX)),
                 Err(_) => break,
             }
         }
-        if !self.ended {
-            self.record.connection_mut().keepalive = ffi::AP_CONN_CLOSE;
+        if !self.is_at_end() {
+            self.record.close_connection();
         }
     }
 
@@ -180,9 +225,6 @@ impl<'r> BodyReader<'r> {
 }
 
 fn body_error(status: ffi::apr_status_t) -> BodyError {
-    if status == ffi::AP_FILTER_ERROR {
-        return BodyError::Answered;
-    }
     if status == int(ffi::APR_TIMEUP) {
         return BodyError::Timeout;
     }

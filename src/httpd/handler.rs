@@ -55,9 +55,9 @@ fn map<'u>(runtime: &Runtime, uri: &'u [u8]) -> Mapping<'u> {
 ///
 /// # Safety
 /// `raw` is the request that httpd passes to the hook.
-unsafe fn hook<'r>(
+unsafe fn hook(
     raw: *mut ffi::request_rec,
-    body: impl FnOnce(Record<'r>, &'r Runtime) -> c_int,
+    body: impl for<'r> FnOnce(Record<'r>, &'r Runtime) -> c_int,
 ) -> c_int {
     let on_panic = |message: &str| {
         // SAFETY: the caller's promise.
@@ -123,8 +123,8 @@ pub(super) unsafe extern "C" fn translate_name(raw: *mut ffi::request_rec) -> c_
                 Ok(false) => DECLINED,
                 Ok(true) => {
                     // A probe of mod_dir makes the directory's request ours.
-                    if let Some(mut main) = record.main() {
-                        main.get_mut().handler = HANDLER.as_ptr();
+                    if let Some(main) = record.main() {
+                        main.set_handler(HANDLER);
                     }
                     OK
                 }
@@ -134,7 +134,7 @@ pub(super) unsafe extern "C" fn translate_name(raw: *mut ffi::request_rec) -> c_
 }
 
 /// Maps a request and, where a rule matches, makes it ours.
-fn map_request(mut record: Record<'_>, runtime: &Runtime) -> Result<bool, c_int> {
+fn map_request(record: Record<'_>, runtime: &Runtime) -> Result<bool, c_int> {
     let original = record.uri();
     let (rule, normalized) = match map(runtime, original) {
         Mapping::Unmapped => return Ok(false),
@@ -153,9 +153,9 @@ fn map_request(mut record: Record<'_>, runtime: &Runtime) -> Result<bool, c_int>
     let notes = record.kept().unwrap_or_default();
     let worker = runtime.rule_worker(rule);
     record.keep(Notes { original_uri: Some(original), worker, ..notes });
-    record.get_mut().handler = HANDLER.as_ptr();
+    record.set_handler(HANDLER);
     if let Cow::Owned(normalized) = normalized {
-        record.get_mut().uri = pool.copy(&normalized);
+        record.set_uri(pool.copy(&normalized));
     }
     let name = runtime.worker_name(rule);
     record.notes().set(pool, WORKER_NAME, name);
@@ -200,11 +200,11 @@ pub(super) unsafe extern "C" fn map_to_storage(raw: *mut ffi::request_rec) -> c_
 
 /// Gives a mapped request a file name that is none of the file system, but for a probe of mod_dir,
 /// which must believe that its index file exists.
-fn set_file_name(mut record: Record<'_>) -> c_int {
+fn set_file_name(record: Record<'_>) -> c_int {
     let pool = record.pool();
     let last = record.uri().rsplit(|b| *b == b'/').next().unwrap_or_default();
     let name = pool.copy(last);
-    record.get_mut().filename = name;
+    record.set_filename(name);
     let directory = record.main().filter(|main| main.is_directory_request());
     if let Some(main) = directory {
         let root = main.get().filename;
@@ -216,8 +216,8 @@ fn set_file_name(mut record: Record<'_>) -> c_int {
         if status != 0 {
             return DECLINED;
         }
-        record.get_mut().filename = merged;
-        let info = &raw mut record.get_mut().finfo;
+        record.set_filename(merged);
+        let info = record.file_info();
         let wanted = int(ffi::APR_FINFO_TYPE);
         // A file that is not there leaves the record as mod_dir expects it.
         // SAFETY: writes into the request's own record; name and pool are alive.
@@ -231,7 +231,7 @@ pub(super) unsafe extern "C" fn handler(raw: *mut ffi::request_rec) -> c_int {
     let committed = Cell::new(false);
     let on_panic = |message: &str| {
         // SAFETY: the request that httpd passed.
-        let Some(mut record) = (unsafe { Record::new(raw) }) else {
+        let Some(record) = (unsafe { Record::new(raw) }) else {
             return INTERNAL_ERROR;
         };
         if let Some(runtime) = record.server().and_then(runtime) {
@@ -241,7 +241,7 @@ pub(super) unsafe extern "C" fn handler(raw: *mut ffi::request_rec) -> c_int {
             super::response::Output::new(record, &committed).abort();
             return OK;
         }
-        reset_response(&mut record);
+        reset_response(&record);
         INTERNAL_ERROR
     };
     guard(on_panic, || {
@@ -265,28 +265,24 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
     }
     let notes = record.kept().unwrap_or_default();
     let path = notes.original_uri.unwrap_or_else(|| record.uri());
-    let mapping = match notes.original_uri {
-        Some(_) => Mapping::Unmapped,
-        // SetHandler brings requests here that no rule has looked at.
-        None => map(runtime, path),
-    };
-    if let Mapping::Refused(_) = mapping {
-        return BAD_REQUEST;
-    }
-    if notes.original_uri.is_none() && contains_backslash(path) {
-        return BAD_REQUEST;
-    }
     let named = record
         .notes()
         .get(WORKER_NAME)
         .or_else(|| record.environment().get(WORKER_NAME).filter(|name| !name.is_empty()));
+    // SetHandler brings requests here that no rule has looked at.
+    let mapping = match notes.original_uri {
+        Some(_) => Mapping::Unmapped,
+        None => map(runtime, path),
+    };
     let (worker, name) = match (notes.worker, named, mapping) {
+        (_, _, Mapping::Refused(_)) => return BAD_REQUEST,
         (Some(worker), name, _) => (Some(worker), name.unwrap_or_default()),
+        (None, Some(_), _) if contains_backslash(path) => return BAD_REQUEST,
         (None, Some(name), _) => (runtime.workers.position(name), name),
         (None, None, Mapping::Mapped(rule, _)) => {
             (runtime.rule_worker(rule), runtime.worker_name(rule))
         }
-        (None, None, _) => return DECLINED,
+        (None, None, Mapping::Unmapped) => return DECLINED,
     };
     let Some(worker) = worker else {
         jk_log!(
@@ -314,7 +310,7 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
 }
 
 fn forward(
-    mut record: Record<'_>,
+    record: Record<'_>,
     runtime: &Runtime,
     child: &Child,
     worker: usize,
@@ -339,7 +335,7 @@ fn forward(
             int(status)
         }
         Outcome::ClientGone => {
-            record.connection_mut().aborted = 1;
+            record.abort_connection();
             OK
         }
         Outcome::Answered => ffi::AP_FILTER_ERROR,

@@ -10,6 +10,7 @@ use std::process;
 use super::ffi;
 use super::module;
 use super::pool::int;
+use super::request::Record;
 use super::server::Runtime;
 use crate::log::{Level, LocalTime, Log, Origin, Site, format_line};
 
@@ -49,10 +50,7 @@ fn httpd_level(level: Level) -> c_int {
 #[derive(Clone, Copy)]
 pub(super) struct Sink<'a> {
     pub runtime: Option<&'a Runtime>,
-    pub request: Option<&'a ffi::request_rec>,
-    pub server: Option<&'a ffi::server_rec>,
-    /// Request id, or what stands for it.
-    pub id: &'a [u8],
+    pub request: Option<Record<'a>>,
 }
 
 impl Sink<'_> {
@@ -68,19 +66,16 @@ impl Log for Sink<'_> {
             return level >= lowest;
         }
         let (index, level) = (module::index(), httpd_level(level));
-        let enabled = match (self.request, self.server) {
-            // SAFETY: the request record is alive; the function only reads its log configuration.
-            (Some(r), _) => unsafe { ffi::jk_shim_request_logs(r, index, level) },
-            // SAFETY: the server record is alive; the function only reads its log configuration.
-            (None, Some(s)) => unsafe { ffi::jk_shim_server_logs(s, index, level) },
-            (None, None) => 1,
-        };
-        enabled != 0
+        self.request.is_none_or(|request| {
+            // SAFETY: the request record is alive.
+            (unsafe { ffi::jk_shim_request_logs(request.raw(), index, level) }) != 0
+        })
     }
 
     fn write(&self, level: Level, site: Site, text: fmt::Arguments<'_>) {
         if let Some((log, _)) = self.file() {
-            let origin = Origin { request: self.id, pid: process::id(), tid: thread_id() };
+            let id = self.request.map_or(&b"NO-ID"[..], |request| request.id());
+            let origin = Origin { request: id, pid: process::id(), tid: thread_id() };
             let line = format_line(&local_time(), origin, level, site, text);
             // One write to a file opened for appending: lines of other processes cannot mix in.
             if (&log.file).write_all(&line).is_ok() {
@@ -90,25 +85,18 @@ impl Log for Sink<'_> {
         let text = escaped(&text.to_string());
         let file = escaped(site.file);
         let (index, level, line) = (module::index(), httpd_level(level), int(site.line));
-        match (self.request, self.server) {
+        match self.request {
+            // httpd gives the request a log id here, so it must have a pointer it may write to.
             // SAFETY: file and text are C strings, the request record is alive.
-            (Some(r), _) => unsafe {
+            Some(request) => unsafe {
+                let r = request.raw();
                 ffi::jk_shim_log_request(file.as_ptr(), line, index, level, r, text.as_ptr());
             },
-            (None, server) => {
-                let server = server.map_or(std::ptr::null(), std::ptr::from_ref);
-                // SAFETY: file and text are C strings, the server record is alive or null.
-                unsafe {
-                    ffi::jk_shim_log_server(
-                        file.as_ptr(),
-                        line,
-                        index,
-                        level,
-                        server,
-                        text.as_ptr(),
-                    );
-                }
-            }
+            // SAFETY: file and text are C strings; without a server it is the main log.
+            None => unsafe {
+                let server = std::ptr::null();
+                ffi::jk_shim_log_server(file.as_ptr(), line, index, level, server, text.as_ptr());
+            },
         }
     }
 }

@@ -103,6 +103,11 @@ unsafe extern "C" fn merge_server_config(
 
 unsafe extern "C" fn register_hooks(_pool: *mut ffi::apr_pool_t) {
     super::guard::silence_panics();
+    // Without hooks httpd would start and let every request pass: better not at all.
+    guard(|_| std::process::abort(), add_hooks);
+}
+
+fn add_hooks() {
     let first = int(ffi::APR_HOOK_REALLY_FIRST);
     let middle = int(ffi::APR_HOOK_MIDDLE);
     let last = int(ffi::APR_HOOK_LAST);

@@ -39,6 +39,23 @@ impl<'p> Pool<'p> {
         unsafe { ffi::apr_pstrmemdup(self.raw, bytes.as_ptr().cast(), bytes.len()) }
     }
 
+    /// Joins bytes and puts a zero byte behind them.
+    pub(super) fn concat(self, parts: &[&[u8]]) -> *const c_char {
+        let length = parts.iter().fold(0usize, |sum, part| sum.saturating_add(part.len()));
+        // SAFETY: a live pool; httpd ends the process rather than return null.
+        let start = unsafe { ffi::apr_palloc(self.raw, length.saturating_add(1)) }.cast::<u8>();
+        let mut at = start;
+        for part in parts {
+            // SAFETY: the parts together are as long as the allocation but for its last byte.
+            unsafe { at.copy_from_nonoverlapping(part.as_ptr(), part.len()) };
+            // SAFETY: still within the allocation.
+            at = unsafe { at.add(part.len()) };
+        }
+        // SAFETY: the last byte of the allocation.
+        unsafe { at.write(0) };
+        start.cast()
+    }
+
     /// Copies bytes into the pool, where they live as long as it.
     pub(super) fn keep(self, bytes: &[u8]) -> &'p [u8] {
         let copy = self.copy(bytes);

@@ -1,6 +1,6 @@
 //! A request of httpd: its record, and the same request as the core sees it.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_char, c_int};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::time::Duration;
@@ -14,13 +14,15 @@ use super::response::Output;
 use super::server::Runtime;
 use super::table::{self, Table};
 use crate::ajp::message::ResponseHead;
-use crate::host::{self, BodyError, ClientGone, Facts, RequestBody, Tls};
+use crate::host::{self, BodyError, Facts, RequestBody, ResponseError, Tls};
 use crate::log::{Level, Log, Site};
 use crate::worker::{headers, uri};
 
 /// A request record during one call of httpd.
 ///
-/// httpd hands a request to one thread at a time, so within a hook the record is ours.
+/// httpd hands a request to one thread at a time, so within a hook nobody else works on the record.
+/// It is changed field by field through the pointer; no Rust reference that could be changed
+/// through is ever made.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Record<'r> {
     raw: NonNull<ffi::request_rec>,
@@ -53,10 +55,46 @@ impl<'r> Record<'r> {
         unsafe { self.raw.as_ref() }
     }
 
-    /// The record, to change. Not to be held across a call into httpd.
-    pub(super) fn get_mut(&mut self) -> &mut ffi::request_rec {
-        // SAFETY: as `get`, and the exclusive borrow of self keeps other references away.
-        unsafe { self.raw.as_mut() }
+    /// Sets the content handler.
+    pub(super) fn set_handler(&self, handler: &'static CStr) {
+        // SAFETY: alive during 'r, and no reference to the record is held here.
+        unsafe { (*self.raw.as_ptr()).handler = handler.as_ptr() }
+    }
+
+    /// Sets the path; the string lives in the request's pool.
+    pub(super) fn set_uri(&self, uri: *mut c_char) {
+        // SAFETY: as in `set_handler`.
+        unsafe { (*self.raw.as_ptr()).uri = uri }
+    }
+
+    /// Sets the file name; the string lives in the request's pool.
+    pub(super) fn set_filename(&self, name: *mut c_char) {
+        // SAFETY: as in `set_handler`.
+        unsafe { (*self.raw.as_ptr()).filename = name }
+    }
+
+    /// Sets status and status line; null stands for httpd's own line.
+    pub(super) fn set_status(&self, status: c_int, line: *const c_char) {
+        // SAFETY: as in `set_handler`.
+        unsafe { (*self.raw.as_ptr()).status = status };
+        // SAFETY: as in `set_handler`.
+        unsafe { (*self.raw.as_ptr()).status_line = line }
+    }
+
+    /// Takes back what describes the content of the response.
+    pub(super) fn forget_content(&self) {
+        // SAFETY: as in `set_handler`.
+        unsafe { (*self.raw.as_ptr()).content_type = ptr::null() };
+        // SAFETY: as in `set_handler`.
+        unsafe { (*self.raw.as_ptr()).clength = 0 };
+        // SAFETY: as in `set_handler`.
+        unsafe { (*self.raw.as_ptr()).mtime = 0 }
+    }
+
+    /// Where httpd keeps what it knows of the file.
+    pub(super) fn file_info(&self) -> *mut ffi::apr_finfo_t {
+        // SAFETY: the address of a field of a live record; nothing is read.
+        unsafe { &raw mut (*self.raw.as_ptr()).finfo }
     }
 
     /// The record for a call into httpd.
@@ -71,7 +109,7 @@ impl<'r> Record<'r> {
     }
 
     /// A string of the record.
-    fn text(&self, text: *const std::ffi::c_char) -> Option<&'r [u8]> {
+    fn text(&self, text: *const c_char) -> Option<&'r [u8]> {
         // SAFETY: strings of a request live in its pool or its connection's, and httpd replaces
         // rather than changes them.
         unsafe { pool::text(text) }
@@ -140,10 +178,18 @@ impl<'r> Record<'r> {
         unsafe { &*self.get().connection }
     }
 
-    /// The client connection, to change.
-    pub(super) fn connection_mut(&mut self) -> &mut ffi::conn_rec {
-        // SAFETY: as `connection`; within a hook no other thread works on it.
-        unsafe { &mut *self.get().connection }
+    /// Has httpd close the client connection after this request.
+    pub(super) fn close_connection(&self) {
+        let connection = self.get().connection;
+        // SAFETY: alive, within a hook on this thread only, and no reference to it is held here.
+        unsafe { (*connection).keepalive = ffi::AP_CONN_CLOSE }
+    }
+
+    /// Tells httpd that the client connection is of no use any more.
+    pub(super) fn abort_connection(&self) {
+        let connection = self.get().connection;
+        // SAFETY: as in `close_connection`.
+        unsafe { (*connection).aborted = 1 }
     }
 
     /// The server that the request was matched to.
@@ -209,8 +255,8 @@ impl<'r> Record<'r> {
     }
 
     /// Where lines about this request go.
-    pub(super) fn sink<'s>(&'s self, runtime: &'s Runtime) -> Sink<'s> {
-        Sink { runtime: Some(runtime), request: Some(self.get()), server: None, id: self.id() }
+    pub(super) fn sink(&self, runtime: &'r Runtime) -> Sink<'r> {
+        Sink { runtime: Some(runtime), request: Some(*self) }
     }
 }
 
@@ -306,7 +352,7 @@ impl<'r> HttpdRequest<'r> {
         runtime: &'r Runtime,
         path: &[u8],
         committed: &'r std::cell::Cell<bool>,
-    ) -> Result<Self, std::ffi::c_int> {
+    ) -> Result<Self, c_int> {
         let environment = Environment::read(record.environment());
         let body = BodyReader::new(record, environment.ignore_content_length)?;
         let facts = facts(&record, &environment, path);
@@ -322,21 +368,17 @@ impl<'r> HttpdRequest<'r> {
 }
 
 fn facts<'r>(record: &Record<'r>, environment: &Environment<'r>, path: &[u8]) -> Facts<'r> {
-    let (r, pool) = (record.get(), record.pool());
-    let raw = record.raw();
+    let (raw, pool) = (record.raw(), record.pool());
+    let (connection, settings) = (record.get().connection, record.get().per_dir_config);
     // SAFETY: a live request; the result is null or a string in its pool or the configuration's.
     let remote_host = unsafe {
-        ffi::ap_get_remote_host(
-            r.connection,
-            r.per_dir_config.cast(),
-            int(ffi::REMOTE_HOST),
-            nothing(),
-        )
+        ffi::ap_get_remote_host(connection, settings.cast(), int(ffi::REMOTE_HOST), nothing())
     };
     // SAFETY: a live request.
     let server_name = unsafe { ffi::ap_get_server_name(raw) };
     // SAFETY: a live request.
     let server_port = unsafe { ffi::ap_get_server_port(raw) };
+    let r = record.get();
     // SAFETY: null or the address of the client, which lives as long as the request.
     let client = unsafe { r.useragent_addr.as_ref() };
     let client_port = client.map(|address| address.port.to_string());
@@ -416,19 +458,20 @@ impl host::Request for HttpdRequest<'_> {
         self.output.start(head, headers);
     }
 
-    fn write_body(&mut self, parts: &[&[u8]]) -> Result<(), ClientGone> {
+    fn write_body(&mut self, parts: &[&[u8]]) -> Result<(), ResponseError> {
         self.output.write(parts)
     }
 
-    fn flush(&mut self) -> Result<(), ClientGone> {
+    fn flush(&mut self) -> Result<(), ResponseError> {
         self.output.flush()?;
         #[cfg(feature = "test-panic")]
         self.panic_if_asked("after");
         Ok(())
     }
 
-    fn finish_response(&mut self) -> Result<(), ClientGone> {
-        self.output.finish()?;
+    fn finish_response(&mut self, now: bool) -> Result<(), ResponseError> {
+        // A client that is still sending wants its answer first.
+        self.output.finish(now || !self.body.is_at_end())?;
         self.body.drain();
         Ok(())
     }

@@ -1,13 +1,14 @@
 //! The response, into httpd's output filters.
 
 use std::cell::Cell;
+use std::ffi::c_char;
 
 use super::ffi;
-use super::pool::{int, nothing};
+use super::pool::{Pool, int, nothing};
 use super::request::Record;
 use crate::ajp::exchange::decimal;
 use crate::ajp::message::ResponseHead;
-use crate::host::ClientGone;
+use crate::host::ResponseError;
 
 /// Body bytes that are held back until more comes, a flush, or the end: what C mod_jk's writes are
 /// collected to. A response that fails before can still become a clean error, and a short one
@@ -19,13 +20,14 @@ pub(super) struct Output<'r> {
     record: Record<'r>,
     brigade: *mut ffi::apr_bucket_brigade,
     held: usize,
+    finished: bool,
     /// Outlives a panic, which must know whether the response had begun.
     committed: &'r Cell<bool>,
 }
 
 impl<'r> Output<'r> {
     pub(super) fn new(record: Record<'r>, committed: &'r Cell<bool>) -> Self {
-        Self { record, brigade: std::ptr::null_mut(), held: 0, committed }
+        Self { record, brigade: std::ptr::null_mut(), held: 0, finished: false, committed }
     }
 
     pub(super) fn is_committed(&self) -> bool {
@@ -38,18 +40,17 @@ impl<'r> Output<'r> {
         head: &ResponseHead<'_>,
         headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
     ) {
-        let pool = self.record.pool();
-        let line = status_line(head);
-        let line = pool.copy(&line);
-        let record = self.record.get_mut();
-        record.status = int(head.status);
-        record.status_line = line;
+        self.record.set_status(int(head.status), status_line(self.record.pool(), head));
         for (name, value) in headers {
-            self.header(name, value, head.status);
+            self.header(name, value, head.has_no_body());
+        }
+        if head.status == 205 {
+            // SAFETY: a live request.
+            unsafe { ffi::ap_set_content_length(self.record.raw(), 0) };
         }
     }
 
-    fn header(&mut self, name: &[u8], value: &[u8], status: u16) {
+    fn header(&mut self, name: &[u8], value: &[u8], has_no_body: bool) {
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         let (pool, raw) = (self.record.pool(), self.record.raw());
         if is(b"content-type") {
@@ -59,8 +60,8 @@ impl<'r> Output<'r> {
             // SAFETY: a live request and a C string in its pool.
             unsafe { ffi::ap_set_content_type(raw, value) };
         } else if is(b"content-length") {
-            // Neither of them has a body whose length could be told.
-            if let Some(length) = decimal(value).filter(|_| status != 204 && status != 304) {
+            // A length that nothing follows would take the next response for the body.
+            if let Some(length) = decimal(value).filter(|_| !has_no_body) {
                 let length = ffi::apr_off_t::try_from(length).unwrap_or(ffi::apr_off_t::MAX);
                 // SAFETY: a live request.
                 unsafe { ffi::ap_set_content_length(raw, length) };
@@ -82,7 +83,7 @@ impl<'r> Output<'r> {
 
     /// Takes body data. Short data is copied and held back; longer data is passed on where it
     /// stands, and httpd copies what it cannot send at once.
-    pub(super) fn write(&mut self, parts: &[&[u8]]) -> Result<(), ClientGone> {
+    pub(super) fn write(&mut self, parts: &[&[u8]]) -> Result<(), ResponseError> {
         let brigade = self.brigade();
         let length = parts.iter().fold(0usize, |sum, part| sum.saturating_add(part.len()));
         self.held = self.held.saturating_add(length);
@@ -105,7 +106,7 @@ impl<'r> Output<'r> {
         self.pass()
     }
 
-    pub(super) fn flush(&mut self) -> Result<(), ClientGone> {
+    pub(super) fn flush(&mut self) -> Result<(), ResponseError> {
         let allocator = self.record.connection().bucket_alloc;
         // SAFETY: the connection's allocator.
         let bucket = unsafe { ffi::apr_bucket_flush_create(allocator) };
@@ -113,12 +114,16 @@ impl<'r> Output<'r> {
         self.pass()
     }
 
-    pub(super) fn finish(&mut self) -> Result<(), ClientGone> {
+    /// Completes the response. `now`: httpd shall not hold its end back for what may follow.
+    pub(super) fn finish(&mut self, now: bool) -> Result<(), ResponseError> {
+        self.finished = true;
         let allocator = self.record.connection().bucket_alloc;
         // SAFETY: the connection's allocator.
         let bucket = unsafe { ffi::apr_bucket_eos_create(allocator) };
         self.append(bucket);
-        self.pass()
+        self.pass()?;
+        // A filter may drop what stands behind the end, so the flush comes by itself.
+        if now { self.flush() } else { Ok(()) }
     }
 
     /// Takes status, headers and held body back.
@@ -128,7 +133,7 @@ impl<'r> Output<'r> {
             unsafe { ffi::apr_brigade_cleanup(self.brigade.cast()) };
         }
         self.held = 0;
-        reset_response(&mut self.record);
+        reset_response(&self.record);
     }
 
     /// Breaks a response off that has begun: httpd then sends no final chunk and closes the
@@ -138,25 +143,21 @@ impl<'r> Output<'r> {
             // SAFETY: a live brigade.
             unsafe { ffi::apr_brigade_cleanup(self.brigade.cast()) };
         }
-        let (allocator, pool) = (self.record.connection().bucket_alloc, self.record.get().pool);
-        // SAFETY: the request's pool and its connection's allocator.
-        let error = unsafe {
-            ffi::ap_bucket_error_create(
-                int(ffi::HTTP_BAD_GATEWAY),
-                std::ptr::null(),
-                pool,
-                allocator,
-            )
-        };
-        self.append(error);
-        // SAFETY: the connection's allocator.
-        let end = unsafe { ffi::apr_bucket_eos_create(allocator) };
-        self.append(end);
-        // The client is told as far as it still listens; there is nothing to do if it does not.
-        let _ = self.pass();
-        let connection = self.record.connection_mut();
-        connection.keepalive = ffi::AP_CONN_CLOSE;
-        connection.aborted = 1;
+        if !self.finished {
+            let allocator = self.record.connection().bucket_alloc;
+            let (status, text) = (int(ffi::HTTP_BAD_GATEWAY), std::ptr::null());
+            let pool = self.record.get().pool;
+            // SAFETY: the request's pool and its connection's allocator.
+            let error = unsafe { ffi::ap_bucket_error_create(status, text, pool, allocator) };
+            self.append(error);
+            // SAFETY: the connection's allocator.
+            let end = unsafe { ffi::apr_bucket_eos_create(allocator) };
+            self.append(end);
+            // The client is told as far as it still listens; if it does not, nothing can be done.
+            let _ = self.pass();
+        }
+        self.record.close_connection();
+        self.record.abort_connection();
     }
 
     fn append(&mut self, bucket: *mut ffi::apr_bucket) {
@@ -165,16 +166,19 @@ impl<'r> Output<'r> {
         unsafe { ffi::jk_shim_brigade_append(brigade, bucket) };
     }
 
-    fn pass(&mut self) -> Result<(), ClientGone> {
+    fn pass(&mut self) -> Result<(), ResponseError> {
         self.committed.set(true);
         let filters = self.record.get().output_filters;
         // SAFETY: the request's own filters and a brigade of its connection.
         let status = unsafe { ffi::ap_pass_brigade(filters, self.brigade) };
         // SAFETY: a live brigade.
         unsafe { ffi::apr_brigade_cleanup(self.brigade.cast()) };
+        if status == ffi::AP_FILTER_ERROR {
+            return Err(ResponseError::Answered);
+        }
         if status != 0 || self.record.connection().aborted != 0 {
-            self.record.connection_mut().aborted = 1;
-            return Err(ClientGone);
+            self.record.abort_connection();
+            return Err(ResponseError::ClientGone);
         }
         Ok(())
     }
@@ -190,32 +194,26 @@ impl<'r> Output<'r> {
 }
 
 /// Leaves nothing of a response that was begun, so that an error can be answered.
-pub(super) fn reset_response(record: &mut Record<'_>) {
+pub(super) fn reset_response(record: &Record<'_>) {
     record.headers_out().clear();
-    let r = record.get_mut();
-    r.status = int(ffi::HTTP_OK);
-    r.status_line = std::ptr::null();
-    r.content_type = std::ptr::null();
-    r.clength = 0;
-    r.mtime = 0;
+    record.set_status(int(ffi::HTTP_OK), std::ptr::null());
+    record.forget_content();
 }
 
-/// `404 Reason`, with the engine's reason or the standard one.
-fn status_line(head: &ResponseHead<'_>) -> Vec<u8> {
-    let standard;
-    let reason = match head.reason {
-        Some(reason) => reason,
-        None => {
-            // SAFETY: any number is allowed; the result is a constant string.
-            let line = unsafe { ffi::ap_get_status_line(int(head.status)) };
-            // SAFETY: as above.
-            standard = unsafe { super::pool::text(line) }.unwrap_or_default();
-            match standard.strip_prefix(b"500 ") {
-                // What httpd says of a number that it does not know.
-                Some(_) if head.status != 500 => b"Unknown Reason",
-                _ => standard.get(4..).unwrap_or_default(),
-            }
-        }
-    };
-    [head.status.to_string().as_bytes(), b" ", reason].concat()
+/// `404 Reason` with the engine's reason; null, which means httpd's own, where it has none.
+fn status_line(pool: Pool<'_>, head: &ResponseHead<'_>) -> *const c_char {
+    let status = head.status;
+    let digit = |unit: u16| b'0'.saturating_add(u8::try_from(status / unit % 10).unwrap_or(0));
+    let number = [digit(100), digit(10), digit(1)];
+    if let Some(reason) = head.reason {
+        return pool.concat(&[&number, b" ", reason]);
+    }
+    // SAFETY: any number is allowed; the result is a constant string.
+    let standard = unsafe { ffi::ap_get_status_line(int(status)) };
+    // SAFETY: as above.
+    let standard = unsafe { super::pool::text(standard) }.unwrap_or_default();
+    if standard.starts_with(&number) {
+        return std::ptr::null();
+    }
+    pool.concat(&[&number, b" Unknown Reason"])
 }

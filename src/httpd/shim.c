@@ -17,11 +17,6 @@ int jk_shim_request_logs(const request_rec *r, int module_index, int level)
     return APLOG_R_MODULE_IS_LEVEL(r, module_index, level);
 }
 
-int jk_shim_server_logs(const server_rec *s, int module_index, int level)
-{
-    return APLOG_MODULE_IS_LEVEL(s, module_index, level);
-}
-
 void jk_shim_brigade_append(apr_bucket_brigade *bb, apr_bucket *b)
 {
     APR_BRIGADE_INSERT_TAIL(bb, b);
@@ -30,11 +25,6 @@ void jk_shim_brigade_append(apr_bucket_brigade *bb, apr_bucket *b)
 int jk_shim_brigade_ends_in_eos(apr_bucket_brigade *bb)
 {
     return !APR_BRIGADE_EMPTY(bb) && APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(bb));
-}
-
-int jk_shim_brigade_is_empty(apr_bucket_brigade *bb)
-{
-    return APR_BRIGADE_EMPTY(bb);
 }
 
 void *jk_shim_module_config(const ap_conf_vector_t *vector, const module *m)

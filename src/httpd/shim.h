@@ -23,14 +23,12 @@ void jk_shim_log_request(const char *file, int line, int module_index, int level
                          const request_rec *r, const char *text);
 void jk_shim_log_server(const char *file, int line, int module_index, int level,
                         const server_rec *s, const char *text);
-/* Whether a line of this level would be written: APLOG_R_MODULE_IS_LEVEL and the server's. */
+/* Whether a line of this level would be written: APLOG_R_MODULE_IS_LEVEL. */
 int jk_shim_request_logs(const request_rec *r, int module_index, int level);
-int jk_shim_server_logs(const server_rec *s, int module_index, int level);
 
 /* Bucket brigade macros. */
 void jk_shim_brigade_append(apr_bucket_brigade *bb, apr_bucket *b);
 int jk_shim_brigade_ends_in_eos(apr_bucket_brigade *bb);
-int jk_shim_brigade_is_empty(apr_bucket_brigade *bb);
 
 /* ap_get_module_config is a macro or a function, depending on the build. */
 void *jk_shim_module_config(const ap_conf_vector_t *vector, const module *m);

@@ -128,7 +128,13 @@ impl Connector<'_> {
             socket.set_recv_buffer_size(bytes)?;
         }
         match self.options.socket_connect_timeout {
-            Some(timeout) => socket.connect_timeout(address, timeout)?,
+            Some(timeout) if is_tcp => socket.connect_timeout(address, timeout)?,
+            Some(timeout) => {
+                // A Unix socket whose backlog is full makes a non-blocking connect fail at once.
+                socket.set_write_timeout(Some(timeout))?;
+                socket.connect(address)?;
+                socket.set_write_timeout(None)?;
+            }
             None => socket.connect(address)?,
         }
         Ok(Stream::new(socket))

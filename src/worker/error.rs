@@ -9,7 +9,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::ajp::{EncodeError, ProtocolError};
-use crate::host::{BodyError, ClientGone};
+use crate::host::{BodyError, ResponseError};
 use crate::log::Level;
 use crate::net::ConnectError;
 
@@ -61,7 +61,7 @@ impl fmt::Display for Phase {
 /// | Protocol | 502 | no | yes |
 /// | BodySend | 502 | no | yes |
 /// | ClientBody | 400, 408, 413 or none | no | no |
-/// | ClientGone | none | no | no |
+/// | Response | none | no | no |
 #[derive(Debug, Error)]
 pub enum Failure {
     /// The method is no HTTP token or longer than 64 bytes.
@@ -100,11 +100,11 @@ pub enum Failure {
     /// A new connection did not answer a CPING.
     #[error("the engine accepted a connection, but {0}")]
     Ping(PingError),
-    /// The request could not be sent as a whole.
+    /// The request could not be sent as a whole, its first body part aside.
     #[error("the request could not be sent: {0}")]
     Send(io::Error),
     /// The engine closed the connection.
-    #[error("the engine closed the connection")]
+    #[error("the engine closed the connection{}", within_packet(*partial, *missing))]
     Closed {
         /// Bytes of an incomplete packet that had come.
         partial: usize,
@@ -123,7 +123,7 @@ pub enum Failure {
     /// The engine broke the protocol.
     #[error("{0}")]
     Protocol(ProtocolError),
-    /// A later part of the request body could not be sent.
+    /// A part of the request body could not be sent.
     #[error("request body data could not be sent: {0}")]
     BodySend(io::Error),
     /// The request body could not be read from the client.
@@ -134,9 +134,16 @@ pub enum Failure {
         /// Bytes read before.
         got: u64,
     },
-    /// The client is gone.
+    /// The response could not be sent on.
     #[error("{0}")]
-    ClientGone(ClientGone),
+    Response(ResponseError),
+}
+
+fn within_packet(partial: usize, missing: usize) -> String {
+    match partial {
+        0 => String::new(),
+        _ => format!(" within a packet: need={} got={partial}", partial.saturating_add(missing)),
+    }
 }
 
 /// Why a CPING was not answered as it should be.
@@ -179,7 +186,7 @@ impl Failure {
             | Self::BodySend(_) => Some(502),
             Self::ReplyTimeout(_) => Some(504),
             Self::ClientBody { source, .. } => source.http_status(),
-            Self::ClientGone(_) => None,
+            Self::Response(_) => None,
         }
     }
 
@@ -207,7 +214,8 @@ impl Failure {
             | Self::BadQuery(_)
             | Self::TooLarge { .. }
             | Self::ClientBody { .. }
-            | Self::ClientGone(_) => Level::Info,
+            | Self::Response(ResponseError::ClientGone) => Level::Info,
+            Self::Response(ResponseError::Answered) => Level::Warn,
             _ => Level::Error,
         }
     }
@@ -238,7 +246,8 @@ impl Failure {
             Self::Protocol(e) => e.event(),
             Self::BodySend(_) => "eof_in_body",
             Self::ClientBody { source, .. } => source.event(),
-            Self::ClientGone(_) => "client_abort",
+            Self::Response(ResponseError::ClientGone) => "client_abort",
+            Self::Response(ResponseError::Answered) => "response_refused",
         }
     }
 }
@@ -272,8 +281,9 @@ mod tests {
             (body(BodyError::Disconnected), Some(400), false, false, false),
             (body(BodyError::Malformed), Some(400), false, false, false),
             (body(BodyError::TooLarge), Some(413), false, false, false),
-            (body(BodyError::Answered), None, false, false, false),
-            (Failure::ClientGone(ClientGone), None, false, false, false),
+            (body(BodyError::Answered(413)), None, false, false, false),
+            (Failure::Response(ResponseError::ClientGone), None, false, false, false),
+            (Failure::Response(ResponseError::Answered), None, false, false, false),
         ];
         for (failure, status, retryable, lost, down) in table {
             assert_eq!(failure.http_status(), status, "{failure:?}");

@@ -42,6 +42,24 @@ pub(super) struct Timeouts {
     pub socket: Option<Duration>,
 }
 
+/// What lies in the send buffer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sending {
+    /// Bytes of the request.
+    pub request: usize,
+    /// Data bytes of the body packet behind it; 0 where there is none.
+    pub data: usize,
+}
+
+/// How an exchange ended well.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Finished {
+    /// What becomes of the connection.
+    pub verdict: Verdict,
+    /// Whether the response has been completed already.
+    pub response: bool,
+}
+
 /// How far an exchange has got, for the log.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Progress {
@@ -55,8 +73,8 @@ pub(super) struct Progress {
 }
 
 impl<R: Request> Drive<'_, R> {
-    /// Sends what is in `buffer.send` and answers the client with what comes back. `first_body`:
-    /// data bytes behind the request in that buffer.
+    /// Sends what is in `buffer.send`, a request of `request` bytes and a body packet with `data`
+    /// bytes, and answers the client with what comes back.
     ///
     /// # Errors
     /// [`Failure`]; the connection must be closed.
@@ -64,79 +82,109 @@ impl<R: Request> Drive<'_, R> {
         &mut self,
         buffer: &mut Buffer,
         mut exchange: Exchange,
-        first_body: usize,
-    ) -> Result<Verdict, Failure> {
+        Sending { request, data }: Sending,
+    ) -> Result<Finished, Failure> {
         self.progress.phase = Phase::Send;
         let sending = self.connection.stream.send_all(&buffer.send, self.timeouts.socket);
         let sent = sending.as_ref().map_or_else(|e| e.sent, |()| buffer.send.len());
         self.progress.sent = count(sent);
-        sending.map_err(|e| Failure::Send(e.source))?;
-        if first_body > 0 {
-            exchange.body_sent(first_body);
+        // An engine that has all of the request may act on it before it reads the body.
+        let failure = if sent < request { Failure::Send } else { Failure::BodySend };
+        sending.map_err(|e| failure(e.source))?;
+        if data > 0 {
+            exchange.body_sent(data);
         }
         self.progress.phase = Phase::Head;
         self.receive(buffer, exchange)
     }
 
-    fn receive(&mut self, buffer: &mut Buffer, mut exchange: Exchange) -> Result<Verdict, Failure> {
+    fn receive(
+        &mut self,
+        buffer: &mut Buffer,
+        mut exchange: Exchange,
+    ) -> Result<Finished, Failure> {
         let Buffer { send, inbox } = buffer;
-        let mut deadline = None;
+        let mut packet_deadline = None;
+        let mut end_deadline = None;
         let mut missing = 1;
         let mut flushed = false;
         loop {
-            if exchange.is_body_complete() && !flushed {
-                // Nothing more can follow but the end: the client need not wait for it.
-                flushed = true;
-                self.request.flush().map_err(Failure::ClientGone)?;
+            // Nothing more can follow but the end: the client need not wait for it.
+            if exchange.is_body_complete() && end_deadline.is_none() {
+                if exchange.is_upload_complete() {
+                    self.request.finish_response(true).map_err(Failure::Response)?;
+                    let grace = self.timeouts.reply.map_or(END_GRACE, |t| t.min(END_GRACE));
+                    end_deadline = Some(Deadline::after(grace));
+                } else if !flushed {
+                    flushed = true;
+                    self.request.flush().map_err(Failure::Response)?;
+                }
             }
-            let received = self.fill(inbox, &mut deadline, missing, flushed);
+            let ended = |verdict| Finished { verdict, response: end_deadline.is_some() };
+            let received = match end_deadline {
+                Some(deadline) => self.fill_until(inbox, deadline),
+                None => self.fill(inbox, &mut packet_deadline, missing),
+            };
             match received {
                 Ok(()) => {}
-                Err(_) if flushed => return Ok(Verdict::Close(CloseReason::NoEnd)),
+                Err(_) if end_deadline.is_some() => {
+                    return Ok(ended(Verdict::Close(CloseReason::NoEnd)));
+                }
                 Err(failure) => return Err(failure),
             }
-            exchange.received();
             let (consumed, step) = self.burst(inbox.unread(), &mut exchange, send)?;
             inbox.consume(consumed);
             if consumed > 0 {
-                deadline = None;
+                packet_deadline = None;
             }
             match step {
-                Burst::Ended(verdict) => return Ok(verdict),
+                Burst::Ended(verdict) => return Ok(ended(verdict)),
                 Burst::NeedsMore(n) => missing = n,
             }
         }
     }
 
-    /// Receives something.
+    /// Receives something of the response.
     fn fill(
         &mut self,
         inbox: &mut Inbox,
         deadline: &mut Option<Deadline>,
         missing: usize,
-        complete: bool,
     ) -> Result<(), Failure> {
-        let limit = match (self.timeouts.reply, complete) {
-            (Some(reply), true) => Some(reply.min(END_GRACE)),
-            (None, true) => Some(END_GRACE),
-            (reply, false) => reply,
+        let Some(limit) = self.timeouts.reply else {
+            let socket = self.timeouts.socket;
+            let timed_out = || Failure::SocketTimeout(socket.unwrap_or_default());
+            return self.recv(inbox, socket, missing, timed_out);
         };
-        let timed_out = |socket: Option<Duration>| match (limit, socket) {
-            (Some(reply), _) => Failure::ReplyTimeout(reply),
-            (None, socket) => Failure::SocketTimeout(socket.unwrap_or_default()),
-        };
-        let partial = inbox.unread().len();
+        let timed_out = || Failure::ReplyTimeout(limit);
         // A peer that sends a packet byte by byte has the same time for all of it.
-        let timeout = match (limit, *deadline) {
-            (Some(_), Some(deadline)) if partial > 0 => {
-                Some(deadline.remaining().ok_or_else(|| timed_out(None))?)
+        let timeout = match *deadline {
+            Some(deadline) if !inbox.unread().is_empty() => {
+                deadline.remaining().ok_or_else(timed_out)?
             }
-            (Some(limit), _) => {
+            _ => {
                 *deadline = Some(Deadline::after(limit));
-                Some(limit)
+                limit
             }
-            (None, _) => self.timeouts.socket,
         };
+        self.recv(inbox, Some(timeout), missing, timed_out)
+    }
+
+    /// Receives something while only the end is missing.
+    fn fill_until(&mut self, inbox: &mut Inbox, deadline: Deadline) -> Result<(), Failure> {
+        let timed_out = || Failure::ReplyTimeout(END_GRACE);
+        let left = deadline.remaining().ok_or_else(timed_out)?;
+        self.recv(inbox, Some(left), 0, timed_out)
+    }
+
+    fn recv(
+        &mut self,
+        inbox: &mut Inbox,
+        timeout: Option<Duration>,
+        missing: usize,
+        timed_out: impl FnOnce() -> Failure,
+    ) -> Result<(), Failure> {
+        let partial = inbox.unread().len();
         match self.connection.stream.recv(inbox.space(), timeout) {
             Ok(0) => Err(Failure::Closed { partial, missing }),
             Ok(n) => {
@@ -144,7 +192,7 @@ impl<R: Request> Drive<'_, R> {
                 self.progress.received = self.progress.received.saturating_add(count(n));
                 Ok(())
             }
-            Err(e) if is_timeout(&e) => Err(timed_out(self.timeouts.socket)),
+            Err(e) if is_timeout(&e) => Err(timed_out()),
             Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
                 Err(Failure::Closed { partial, missing })
             }
@@ -196,7 +244,7 @@ impl<R: Request> Drive<'_, R> {
                 }
                 Event::Flush => {
                     self.write(&mut parts)?;
-                    self.request.flush().map_err(Failure::ClientGone)?;
+                    self.request.flush().map_err(Failure::Response)?;
                 }
                 Event::BodyWanted(max) => {
                     self.write(&mut parts)?;
@@ -217,7 +265,7 @@ impl<R: Request> Drive<'_, R> {
             return Ok(());
         }
         parts.used = 0;
-        self.request.write_body(list).map_err(Failure::ClientGone)
+        self.request.write_body(list).map_err(Failure::Response)
     }
 
     /// Answers a GET_BODY_CHUNK.

@@ -4,15 +4,15 @@
 
 use super::buffers::{Buffer, Buffers};
 use super::endpoint::Connection;
-use super::error::{Failure, Phase};
-use super::exchange::{Drive, Progress, Timeouts, append_body};
+use super::error::{Failure, Phase, PingError};
+use super::exchange::{Drive, Finished, Progress, Sending, Timeouts, append_body};
 use super::headers;
 use super::pool::{Pool, Slot};
 use crate::ajp::exchange::{CloseReason, Exchange, Verdict};
 use crate::ajp::forward::{Attributes, ForwardRequest};
 use crate::ajp::message::is_token_byte;
 use crate::config::{Secret, WorkerConfig, WorkerName};
-use crate::host::{ClientGone, Facts, Request};
+use crate::host::{BodyError, Facts, Request, ResponseError};
 use crate::jk_log;
 use crate::log::Level;
 use crate::net::{Connector, IdleState};
@@ -93,24 +93,23 @@ impl<R: Request> Serving<'_, R> {
         let body = self.request.body();
         let is_head = self.request.facts().method == b"HEAD";
         // The client's first bytes are read before an engine is bothered (reliability.md F8).
+        let request = buffer.send.len();
         let wanted = Exchange::new(is_head, body, max).first_body_len();
-        let first_body =
+        let data =
             append_body(self.request, &mut buffer.send, wanted, &mut self.progress.body_read)?;
-        let packet = buffer.send.len();
+        let sending = Sending { request, data };
         let idempotent = is_idempotent(self.request.facts().method);
         let mut fresh_only = false;
         loop {
             self.tries = self.tries.saturating_add(1);
             buffer.inbox.clear();
             let exchange = Exchange::new(is_head, body, max);
-            let failure = match self.attempt(&mut buffer, exchange, first_body, fresh_only) {
+            let failure = match self.attempt(&mut buffer, exchange, sending, fresh_only) {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
             // Once a body packet was asked for, the request is no longer in the buffer.
-            let replayable = self.progress.phase <= Phase::Head
-                && buffer.send.len() == packet
-                && !self.request.is_committed();
+            let replayable = self.progress.phase <= Phase::Head && !self.request.is_committed();
             let (_, carried) = self.connection;
             if replayable
                 && !fresh_only
@@ -138,7 +137,7 @@ impl<R: Request> Serving<'_, R> {
         &mut self,
         buffer: &mut Buffer,
         exchange: Exchange,
-        first_body: usize,
+        sending: Sending,
         fresh_only: bool,
     ) -> Result<(), Failure> {
         self.progress = Progress { phase: Phase::Connect, received: 0, sent: 0, ..self.progress };
@@ -157,7 +156,7 @@ impl<R: Request> Serving<'_, R> {
             timeouts: Timeouts { reply: config.reply_timeout, socket: config.socket_timeout },
             progress: &mut self.progress,
         };
-        let verdict = drive.run(buffer, exchange, first_body)?;
+        let Finished { verdict, response } = drive.run(buffer, exchange, sending)?;
         match verdict {
             Verdict::Reuse => {
                 connection.carried = connection.carried.saturating_add(1);
@@ -169,7 +168,10 @@ impl<R: Request> Serving<'_, R> {
                 drop(slot);
             }
         }
-        self.request.finish_response().map_err(Failure::ClientGone)
+        if response {
+            return Ok(());
+        }
+        self.request.finish_response(false).map_err(Failure::Response)
     }
 
     /// An idle connection that is alive, or a new one.
@@ -198,15 +200,21 @@ impl<R: Request> Serving<'_, R> {
             self.progress.phase = Phase::Cping;
             match connection.ping(timeout) {
                 Ok(()) => return Ok(connection),
-                Err(e) => jk_log!(
-                    *self.request,
-                    Level::Warn,
-                    "({}) {}: an idle connection is given up: {e}; conn={}/{}",
-                    self.worker.name(),
-                    e.event(),
-                    connection.id,
-                    connection.carried
-                ),
+                Err(e) => {
+                    jk_log!(
+                        *self.request,
+                        Level::Warn,
+                        "({}) {}: an idle connection is given up: {e}; conn={}/{}",
+                        self.worker.name(),
+                        e.event(),
+                        connection.id,
+                        connection.carried
+                    );
+                    // An engine that hangs would take the time of every idle connection.
+                    if matches!(e, PingError::Timeout(_)) {
+                        break;
+                    }
+                }
             }
         }
         self.progress.phase = Phase::Connect;
@@ -232,20 +240,24 @@ impl<R: Request> Serving<'_, R> {
     /// The last word on a request that failed.
     fn give_up(&mut self, failure: &Failure) -> Outcome {
         let Progress { phase, received, sent, .. } = self.progress;
-        let (outcome, words) = if self.request.is_committed() {
-            self.request.abort();
-            match failure {
-                Failure::ClientGone(ClientGone) => (Outcome::ClientGone, "client-gone".to_owned()),
-                _ => (Outcome::Aborted, "aborted".to_owned()),
+        let (outcome, words) = match failure {
+            Failure::Response(ResponseError::Answered)
+            | Failure::ClientBody { source: BodyError::Answered(_), .. } => {
+                (Outcome::Answered, "answered by httpd".to_owned())
             }
-        } else {
-            self.request.retract();
-            match failure.http_status() {
-                Some(status) => (Outcome::Refused(status), status.to_string()),
-                None if matches!(failure, Failure::ClientGone(_)) => {
-                    (Outcome::ClientGone, "client-gone".to_owned())
+            _ if self.request.is_committed() => {
+                self.request.abort();
+                match failure {
+                    Failure::Response(_) => (Outcome::ClientGone, "client gone".to_owned()),
+                    _ => (Outcome::Aborted, "aborted".to_owned()),
                 }
-                None => (Outcome::Answered, "answered".to_owned()),
+            }
+            _ => {
+                self.request.retract();
+                match failure.http_status() {
+                    Some(status) => (Outcome::Refused(status), status.to_string()),
+                    None => (Outcome::ClientGone, "client gone".to_owned()),
+                }
             }
         };
         let (id, carried) = self.connection;

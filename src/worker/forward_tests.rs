@@ -13,7 +13,7 @@ use crate::ajp::message::{
     ResponseHead, encode_body_chunk, encode_end, encode_get_body_chunk, encode_head,
 };
 use crate::config::{ConnectOptions, PacketSize, Secret, Target, WorkerName};
-use crate::host::{BodyError, RequestBody};
+use crate::host::{BodyError, RequestBody, ResponseError};
 use crate::log::{Log, Site};
 
 /// A request in memory.
@@ -115,18 +115,18 @@ impl Request for Memory {
         self.sent_headers = headers.map(|(name, _)| name.escape_ascii().to_string()).collect();
     }
 
-    fn write_body(&mut self, parts: &[&[u8]]) -> Result<(), ClientGone> {
+    fn write_body(&mut self, parts: &[&[u8]]) -> Result<(), ResponseError> {
         self.held.extend_from_slice(&parts.concat());
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), ClientGone> {
+    fn flush(&mut self) -> Result<(), ResponseError> {
         self.committed = true;
         self.client.append(&mut self.held);
         Ok(())
     }
 
-    fn finish_response(&mut self) -> Result<(), ClientGone> {
+    fn finish_response(&mut self, _: bool) -> Result<(), ResponseError> {
         self.finished = true;
         self.flush()
     }
