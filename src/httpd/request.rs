@@ -241,12 +241,20 @@ struct Environment<'r> {
     tls: Tls<'r>,
 }
 
+/// Length of the longest name that [`Environment::read`] looks for: SSL_CIPHER_USEKEYSIZE.
+const LONGEST_VARIABLE: usize = 21;
+
 impl<'r> Environment<'r> {
     /// One walk over the table, however many names there are.
     fn read(table: Table<'r>) -> Self {
         let mut env = Self::default();
         for (name, value) in table.entries() {
-            let field = match name {
+            // APR's tables know no case, so neither does C mod_jk.
+            let mut upper = [0; LONGEST_VARIABLE];
+            let Some(upper) = upper.get_mut(..name.len()) else { continue };
+            upper.copy_from_slice(name);
+            upper.make_ascii_uppercase();
+            let field = match &*upper {
                 b"JK_REMOTE_ADDR" => &mut env.remote_addr,
                 b"JK_REMOTE_PORT" => &mut env.remote_port,
                 b"JK_REMOTE_HOST" => &mut env.remote_host,
