@@ -290,8 +290,11 @@ impl<'r> Environment<'r> {
     }
 }
 
-/// The decimal number that a text begins with; 0 where there is none or it is too large.
+/// The decimal number that a text begins with, after blanks and a plus sign as in C; 0 where there
+/// is none or it is too large.
 fn leading_number(text: &[u8]) -> u16 {
+    let text = text.trim_ascii_start();
+    let text = text.strip_prefix(b"+").unwrap_or(text);
     let digits = text.iter().take_while(|b| b.is_ascii_digit());
     let number = digits.fold(0u32, |n, digit| {
         n.saturating_mul(10).saturating_add(u32::from(digit.saturating_sub(b'0')))
