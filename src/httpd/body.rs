@@ -22,6 +22,8 @@ pub(super) struct BodyReader<'r> {
     brigade: *mut ffi::apr_bucket_brigade,
     ended: bool,
     failed: bool,
+    /// A byte that was read to see whether there is one.
+    ahead: Option<u8>,
 }
 
 impl<'r> BodyReader<'r> {
@@ -36,6 +38,7 @@ impl<'r> BodyReader<'r> {
             brigade: std::ptr::null_mut(),
             ended: false,
             failed: false,
+            ahead: None,
         };
         // A subrequest has no body of its own.
         if record.main().is_some() {
@@ -59,8 +62,10 @@ impl<'r> BodyReader<'r> {
                 Some(Ok(length)) => RequestBody::Length(length),
             }
         };
-        // An error document is served with the headers of a request whose body is gone.
-        if record.previous().is_some() && reader.kind != RequestBody::None && reader.is_at_end() {
+        // An error document is served with the headers of a request whose body may be gone, so
+        // that its length is none. Chunks end by themselves.
+        let has_length = matches!(reader.kind, RequestBody::Length(_));
+        if record.previous().is_some() && has_length && reader.is_at_end() {
             reader.kind = RequestBody::None;
         }
         Ok(reader)
@@ -73,8 +78,12 @@ impl<'r> BodyReader<'r> {
 
     /// Whether the body was read to its end by somebody else before us.
     fn is_at_end(&mut self) -> bool {
-        let record = self.record.get();
-        record.method_number == int(ffi::M_GET) && record.kept_body.is_null()
+        let mut byte = [0];
+        if !matches!(self.read(&mut byte), Ok(1)) {
+            return true;
+        }
+        self.ahead = Some(byte[0]);
+        false
     }
 
     /// Reads some bytes; 0 at the end.
@@ -82,6 +91,11 @@ impl<'r> BodyReader<'r> {
     /// # Errors
     /// [`BodyError`].
     pub(super) fn read(&mut self, buf: &mut [u8]) -> Result<usize, BodyError> {
+        if let (Some(byte), Some(first)) = (self.ahead, buf.first_mut()) {
+            *first = byte;
+            self.ahead = None;
+            return Ok(1);
+        }
         if self.ended || self.kind == RequestBody::None {
             return Ok(0);
         }
