@@ -13,6 +13,8 @@ use crate::log::Log;
 pub struct Facts<'a> {
     /// Method name.
     pub method: &'a [u8],
+    /// Whether the client gets no body: HEAD, also where its error page is fetched with GET.
+    pub is_head: bool,
     /// Protocol of the request line.
     pub protocol: &'a [u8],
     /// Encoded path without query.

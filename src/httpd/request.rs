@@ -287,12 +287,20 @@ struct Environment<'r> {
     tls: Tls<'r>,
 }
 
+/// Length of the longest name that [`Environment::read`] looks for: SSL_CIPHER_USEKEYSIZE.
+const LONGEST_VARIABLE: usize = 21;
+
 impl<'r> Environment<'r> {
     /// One walk over the table, however many names there are.
     fn read(table: Table<'r>) -> Self {
         let mut env = Self::default();
         for (name, value) in table.entries() {
-            let field = match name {
+            // APR's tables know no case, so neither does C mod_jk.
+            let mut upper = [0; LONGEST_VARIABLE];
+            let Some(upper) = upper.get_mut(..name.len()) else { continue };
+            upper.copy_from_slice(name);
+            upper.make_ascii_uppercase();
+            let field = match &*upper {
                 b"JK_REMOTE_ADDR" => &mut env.remote_addr,
                 b"JK_REMOTE_PORT" => &mut env.remote_port,
                 b"JK_REMOTE_HOST" => &mut env.remote_host,
@@ -328,8 +336,11 @@ impl<'r> Environment<'r> {
     }
 }
 
-/// The decimal number that a text begins with; 0 where there is none or it is too large.
+/// The decimal number that a text begins with, after blanks and a plus sign as in C; 0 where there
+/// is none or it is too large.
 fn leading_number(text: &[u8]) -> u16 {
+    let text = text.trim_ascii_start();
+    let text = text.strip_prefix(b"+").unwrap_or(text);
     let digits = text.iter().take_while(|b| b.is_ascii_digit());
     let number = digits.fold(0u32, |n, digit| {
         n.saturating_mul(10).saturating_add(u32::from(digit.saturating_sub(b'0')))
@@ -386,6 +397,7 @@ fn facts<'r>(record: &Record<'r>, environment: &Environment<'r>, path: &[u8]) ->
     let local_port = environment.local_port.map(leading_number);
     Facts {
         method: record.text(r.method).unwrap_or_default(),
+        is_head: r.header_only != 0,
         protocol: record.text(r.protocol).unwrap_or_default(),
         uri: pool.keep(&uri::escape(path)),
         query: record.text(r.args),

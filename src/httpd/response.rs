@@ -10,10 +10,10 @@ use crate::ajp::exchange::decimal;
 use crate::ajp::message::ResponseHead;
 use crate::host::ResponseError;
 
-/// Body bytes that are held back until more comes, a flush, or the end: what C mod_jk's writes are
-/// collected to. A response that fails before can still become a clean error, and a short one
-/// gets a Content-Length from httpd.
-const HOLD: usize = 8192;
+/// Most body bytes that are held back until more comes, a flush, or the end: as many as httpd
+/// collects of C mod_jk's writes. A response that fails before can still become a clean error, and
+/// a short one gets a Content-Length from httpd.
+const HOLD: usize = 8000;
 
 /// Sends one response.
 pub(super) struct Output<'r> {
@@ -87,7 +87,7 @@ impl<'r> Output<'r> {
         let brigade = self.brigade();
         let length = parts.iter().fold(0usize, |sum, part| sum.saturating_add(part.len()));
         self.held = self.held.saturating_add(length);
-        if self.held < HOLD && !self.is_committed() {
+        if self.held <= HOLD && !self.is_committed() {
             for part in parts {
                 let (start, length) = (part.as_ptr().cast(), part.len() as ffi::apr_size_t);
                 // SAFETY: copies `length` bytes into the brigade.

@@ -339,9 +339,8 @@ impl<'i> Parts<'i> {
     }
 }
 
-/// Appends one body packet with up to `max` data bytes read from the client; returns how many, 0
-/// at the end of the body (nothing is appended then). A body of known length fills the packet, any
-/// other is passed on as it comes, so that an interactive upload does not wait.
+/// Appends one body packet with `max` data bytes read from the client, less only at the end of a
+/// body of unknown length; returns how many, 0 at the end (nothing is appended then).
 ///
 /// # Errors
 /// [`Failure::ClientBody`].
@@ -354,7 +353,7 @@ pub(super) fn append_body<R: Request>(
     if max == 0 {
         return Ok(0);
     }
-    let fill = matches!(request.body(), RequestBody::Length(_));
+    let has_length = matches!(request.body(), RequestBody::Length(_));
     let start = send.len();
     let data_start = start.saturating_add(body::PREFIX_LEN);
     send.resize(data_start.saturating_add(max), 0);
@@ -363,15 +362,12 @@ pub(super) fn append_body<R: Request>(
         let room = send.get_mut(data_start.saturating_add(got)..).unwrap_or_default();
         let failed = |source| Failure::ClientBody { source, got: *body_read };
         match request.read_body(room).map_err(failed)? {
-            0 if fill => return Err(failed(BodyError::Disconnected)),
+            0 if has_length => return Err(failed(BodyError::Disconnected)),
             0 => break,
             n => {
                 got = got.saturating_add(n).min(max);
                 *body_read = body_read.saturating_add(count(n));
             }
-        }
-        if !fill {
-            break;
         }
     }
     if got == 0 {

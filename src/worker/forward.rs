@@ -91,7 +91,7 @@ impl<R: Request> Serving<'_, R> {
         let max = self.worker.config.packet_size.bytes();
         encode(&*self.request, &self.worker.config, &mut buffer.send)?;
         let body = self.request.body();
-        let is_head = self.request.facts().method == b"HEAD";
+        let is_head = self.request.facts().is_head;
         // The client's first bytes are read before an engine is bothered (reliability.md F8).
         let request = buffer.send.len();
         let wanted = Exchange::new(is_head, body, max).first_body_len();

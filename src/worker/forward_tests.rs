@@ -65,6 +65,7 @@ impl Request for Memory {
     fn facts(&self) -> Facts<'_> {
         Facts {
             method: self.method.as_bytes(),
+            is_head: self.method == "HEAD",
             protocol: b"HTTP/1.1",
             uri: b"/app",
             query: self.query.map(str::as_bytes),

@@ -13,6 +13,7 @@
     clippy::unwrap_used
 )]
 
+mod compliance;
 mod harness;
 mod policy;
 mod support;
