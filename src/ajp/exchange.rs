@@ -145,10 +145,6 @@ enum Phase {
     NoBody,
 }
 
-/// Bytes that C mod_jk leaves free in a packet with data of a chunked body, which it once needed
-/// for the chunk's own header; engines have always got bodies cut like that.
-const CHUNK_PAD: usize = 12;
-
 /// The state machine of one exchange.
 #[derive(Debug)]
 pub struct Exchange {
@@ -302,7 +298,7 @@ impl Exchange {
         Ok(Event::BodyWanted(match self.upload.left() {
             Some(0) if self.upload.ended => return Err(ProtocolError::BodyOverAsk),
             Some(left) => fits.min(usize::try_from(left).unwrap_or(usize::MAX)),
-            None => fits.min(body::capacity(self.max_packet).saturating_sub(CHUNK_PAD)),
+            None => fits,
         }))
     }
 

@@ -62,7 +62,7 @@ impl<'r> BodyReader<'r> {
                 Some(Ok(length)) => RequestBody::Length(length),
             }
         };
-        if record.previous().is_some() && reader.kind != RequestBody::None {
+        if record.previous().is_some() && matches!(reader.kind, RequestBody::Length(_)) {
             reader.look_ahead();
         }
         Ok(reader)

@@ -21,6 +21,9 @@ use crate::net::{Deadline, is_timeout};
 /// some.
 const PARTS: usize = 16;
 
+/// Bytes of a packet with chunked data that may stay unused.
+const CHUNK_ROOM: usize = 12;
+
 /// Longest wait for END_RESPONSE once the client has all of the response.
 const END_GRACE: Duration = Duration::from_secs(5);
 
@@ -339,8 +342,8 @@ impl<'i> Parts<'i> {
     }
 }
 
-/// Appends one body packet with `max` data bytes read from the client, less only at the end of a
-/// body of unknown length; returns how many, 0 at the end (nothing is appended then).
+/// Appends one body packet with up to `max` data bytes read from the client; a body of known length
+/// fills it, another all but fills it or ends; returns how many, 0 at the end (nothing is appended then).
 ///
 /// # Errors
 /// [`Failure::ClientBody`].
@@ -358,7 +361,10 @@ pub(super) fn append_body<R: Request>(
     let data_start = start.saturating_add(body::PREFIX_LEN);
     send.resize(data_start.saturating_add(max), 0);
     let mut got = 0;
-    while got < max {
+    // A packet of a chunked body is full enough where C mod_jk, which left room for a chunk header,
+    // takes it for full: engines get bodies cut at the same places.
+    let enough = if has_length { max } else { max.saturating_sub(CHUNK_ROOM).max(1) };
+    while got < enough {
         let room = send.get_mut(data_start.saturating_add(got)..).unwrap_or_default();
         let failed = |source| Failure::ClientBody { source, got: *body_read };
         match request.read_body(room).map_err(failed)? {

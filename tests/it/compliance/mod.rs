@@ -12,7 +12,7 @@ use std::path::Path;
 use crate::support::ReservedPort;
 
 mod case;
-mod defects;
+mod cuts;
 mod encrypted;
 mod failures;
 mod packets;

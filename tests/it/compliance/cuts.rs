@@ -1,5 +1,5 @@
-//! Differences that nothing allows: ours is to be changed, and then the cases belong where the
-//! others of their kind are.
+//! Where bodies are cut: request bodies into packets, response bodies into answers with and without
+//! a length.
 
 use super::case::{get, request};
 use super::run::Group;
@@ -18,7 +18,6 @@ fn group(cases: Vec<super::case::Case>) -> Group {
 }
 
 #[test]
-#[ignore = "ours passes each chunk on as it comes; the C module fills its packets"]
 fn chunked_bodies_are_cut_into_the_same_packets() {
     const ENCODING: &str = "Transfer-Encoding of a request";
     let noise = Noise::bytes(20_000);
@@ -37,7 +36,6 @@ fn chunked_bodies_are_cut_into_the_same_packets() {
 }
 
 #[test]
-#[ignore = "ours holds 8191 bytes back before it commits itself, the C module 8000"]
 fn responses_get_a_length_up_to_the_same_size() {
     let noise = Noise::bytes(20_000);
     let parts = |sizes: &[usize]| {
@@ -63,7 +61,6 @@ fn responses_get_a_length_up_to_the_same_size() {
 }
 
 #[test]
-#[ignore = "ours gives the error page of a HEAD request a Content-Length, the C module does not"]
 fn error_pages_of_head_requests_are_the_same() {
     group(vec![request("HEAD", "/missing")]).check();
 }
