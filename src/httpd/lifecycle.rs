@@ -16,10 +16,11 @@ use super::module;
 use super::pool::{self, Pool, int};
 use super::server::{Child, Mount, RawConfig, Runtime, ServerConfig, WorkerSet};
 use crate::config::{
-    Defaults, Place, Problems, Properties, Severity, WorkerConfig, text, validate,
+    Defaults, Place, Problems, Properties, Severity, Target, WorkerConfig, text, validate,
 };
 use crate::log::Level;
 use crate::mapping::{Rule, RuleError, Table, TableBuilder};
+use crate::net;
 use crate::worker::Worker;
 use crate::worker::buffers::Buffers;
 
@@ -186,7 +187,28 @@ fn read_workers(raw: &RawConfig, problems: &mut Problems) -> Vec<WorkerConfig> {
             ),
         }
     }
-    validate(&properties, &Defaults { pool_size: threads() }, problems).workers
+    let workers = validate(&properties, &Defaults { pool_size: threads() }, problems).workers;
+    for worker in &workers {
+        warn_of_unresolved_host(worker, &properties, problems);
+    }
+    workers
+}
+
+/// A host without address may get one while httpd runs, so it does not keep httpd from starting.
+fn warn_of_unresolved_host(worker: &WorkerConfig, all: &Properties, problems: &mut Problems) {
+    let Target::Tcp { host, port } = &worker.target else {
+        return;
+    };
+    let key = format!("worker.{}.host", worker.name);
+    let (Err(e), Some(property)) = (net::resolve(host, *port), all.find(key.as_bytes())) else {
+        return;
+    };
+    problems.warning(
+        &property.place,
+        key,
+        format!("\"{host}\" cannot be resolved now ({e}): requests get 503 until it can"),
+        "correct the name, or make it known to this host",
+    );
 }
 
 #[cfg(unix)]

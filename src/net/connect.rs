@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::{Mutex, PoisonError};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use thiserror::Error;
@@ -63,6 +64,31 @@ pub struct Connector<'c> {
     pub target: &'c Target,
     /// How to connect.
     pub options: &'c ConnectOptions,
+    /// The address that took the last connection.
+    pub known: &'c KnownAddress,
+}
+
+/// Which of a name's addresses took the last connection, so that one that does not is not tried
+/// before it again and again.
+#[derive(Debug, Default)]
+pub struct KnownAddress(Mutex<Option<SocketAddr>>);
+
+impl KnownAddress {
+    fn last(&self) -> Option<SocketAddr> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, address: SocketAddr) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+    }
+}
+
+/// The addresses of a host, in the resolver's order.
+///
+/// # Errors
+/// What the resolver says.
+pub fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    (host, port).to_socket_addrs().map(Iterator::collect)
 }
 
 impl Connector<'_> {
@@ -89,18 +115,21 @@ impl Connector<'_> {
     }
 
     fn connect_tcp(&self, host: &str, port: u16) -> Result<(Stream, Option<String>), ConnectError> {
-        let resolved = (host, port).to_socket_addrs();
-        let mut addresses: Vec<SocketAddr> = resolved
-            .map_err(|source| ConnectError::Resolve { host: host.to_owned(), source })?
-            .collect();
+        let mut addresses = resolve(host, port)
+            .map_err(|source| ConnectError::Resolve { host: host.to_owned(), source })?;
         if self.options.prefer_ipv6 {
             addresses.sort_by_key(SocketAddr::is_ipv4);
         }
+        let known = self.known.last();
+        addresses.sort_by_key(|address| Some(*address) != known);
         let mut attempts = String::new();
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for address in addresses {
             match self.open(Domain::for_address(address), &address.into()) {
                 Ok(stream) => {
+                    if Some(address) != known {
+                        self.known.remember(address);
+                    }
                     return Ok((stream, Some(attempts).filter(|failed| !failed.is_empty())));
                 }
                 Err(e) => {

@@ -5,6 +5,6 @@ mod connect;
 mod probe;
 mod stream;
 
-pub use connect::{ConnectError, Connector};
+pub use connect::{ConnectError, Connector, KnownAddress, resolve};
 pub use probe::IdleState;
 pub use stream::{Deadline, SendError, Stream, is_timeout};

@@ -15,7 +15,7 @@ use crate::config::{Secret, WorkerConfig, WorkerName};
 use crate::host::{BodyError, Facts, Request, ResponseError};
 use crate::jk_log;
 use crate::log::Level;
-use crate::net::{Connector, IdleState};
+use crate::net::{Connector, IdleState, KnownAddress};
 
 /// Longest method name that is forwarded, bytes (spec/reliability.md 2.6).
 const LONGEST_METHOD: usize = 64;
@@ -26,6 +26,7 @@ pub struct Worker {
     config: WorkerConfig,
     pool: Pool,
     peer: String,
+    known: KnownAddress,
 }
 
 /// What became of a request.
@@ -47,7 +48,7 @@ impl Worker {
     /// A worker without connections.
     pub fn new(config: WorkerConfig) -> Self {
         let peer = config.target.to_string();
-        Self { pool: Pool::new(config.pool_size), config, peer }
+        Self { pool: Pool::new(config.pool_size), config, peer, known: KnownAddress::default() }
     }
 
     /// The worker's settings.
@@ -218,7 +219,11 @@ impl<R: Request> Serving<'_, R> {
             }
         }
         self.progress.phase = Phase::Connect;
-        let connector = Connector { target: &config.target, options: &config.connect };
+        let connector = Connector {
+            target: &config.target,
+            options: &config.connect,
+            known: &self.worker.known,
+        };
         let (stream, failed) = connector.connect().map_err(Failure::Connect)?;
         if let Some(failed) = failed {
             jk_log!(
