@@ -132,7 +132,13 @@ impl<'r> BodyReader<'r> {
     pub(super) fn drain(&mut self) {
         // A stream of HTTP/2 is reset by its own module where its body is not wanted.
         let is_http2 = self.record.get().proto_num >= 2000;
-        if self.ended || self.failed || is_http2 || self.kind == RequestBody::None {
+        // httpd has decided to close it, for example after a 413 or for want of a 100 Continue.
+        let is_closing = self.record.connection().keepalive == ffi::AP_CONN_CLOSE;
+        if self.ended || self.failed || is_http2 || is_closing || self.kind == RequestBody::None {
+            return;
+        }
+        // The client may be waiting for the response before it goes on; httpd would hold it back.
+        if !self.flush_connection() {
             return;
         }
         let mut buf = [0; 4096];
@@ -146,6 +152,21 @@ impl<'r> BodyReader<'r> {
         if !self.ended {
             self.record.connection_mut().keepalive = ffi::AP_CONN_CLOSE;
         }
+    }
+
+    /// Sends what httpd holds back to the client. `false` where the client is gone.
+    fn flush_connection(&mut self) -> bool {
+        let brigade = self.brigade();
+        let connection = self.record.connection();
+        let (filters, allocator) = (connection.output_filters, connection.bucket_alloc);
+        // SAFETY: the connection's allocator.
+        let flush = unsafe { ffi::apr_bucket_flush_create(allocator) };
+        // SAFETY: a live brigade and a bucket that is in no other.
+        unsafe { ffi::jk_shim_brigade_append(brigade, flush) };
+        // SAFETY: the connection's own filters and a brigade of it.
+        let status = unsafe { ffi::ap_pass_brigade(filters, brigade) };
+        self.clean();
+        status == 0 && self.record.connection().aborted == 0
     }
 
     fn brigade(&mut self) -> *mut ffi::apr_bucket_brigade {
