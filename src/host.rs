@@ -71,9 +71,9 @@ pub enum BodyError {
     /// The body is malformed, for example a bad chunk header.
     #[error("the request body is malformed")]
     Malformed,
-    /// The server has answered the request itself; it must only be abandoned.
-    #[error("an input filter of httpd has answered the request")]
-    Answered,
+    /// The server has answered the request itself, with this status; it must only be abandoned.
+    #[error("httpd has refused the request body with status {0}")]
+    Answered(u16),
 }
 
 impl BodyError {
@@ -91,18 +91,18 @@ impl BodyError {
             Self::Timeout => Some(408),
             Self::Disconnected | Self::Malformed => Some(400),
             Self::TooLarge => Some(413),
-            Self::Answered => None,
+            Self::Answered(_) => None,
         }
     }
 
     /// Name of the log event, stable (spec/reliability.md 5.4).
     pub fn event(self) -> &'static str {
         match self {
-            Self::Timeout => "client_body_timeout",
+            Self::Timeout | Self::Answered(408) => "client_body_timeout",
             Self::Disconnected => "client_abort",
-            Self::TooLarge => "client_body_limit",
-            Self::Malformed => "client_bad_chunk",
-            Self::Answered => "client_answered",
+            Self::TooLarge | Self::Answered(413) => "client_body_limit",
+            Self::Malformed | Self::Answered(400) => "client_bad_chunk",
+            Self::Answered(_) => "client_answered",
         }
     }
 }

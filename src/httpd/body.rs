@@ -107,7 +107,7 @@ impl<'r> BodyReader<'r> {
             };
             if status != 0 {
                 self.clean();
-                return Err(body_error(status));
+                return Err(self.error(status));
             }
             // SAFETY: a live brigade.
             self.ended = unsafe { ffi::jk_shim_brigade_ends_in_eos(brigade) } != 0;
@@ -117,7 +117,7 @@ impl<'r> BodyReader<'r> {
                 unsafe { ffi::apr_brigade_flatten(brigade, buf.as_mut_ptr().cast(), &raw mut got) };
             self.clean();
             if status != 0 {
-                return Err(body_error(status));
+                return Err(self.error(status));
             }
             // A filter may give nothing although more is to come.
             if got > 0 || self.ended {
@@ -178,6 +178,15 @@ impl<'r> BodyReader<'r> {
         self.brigade
     }
 
+    /// What a failed read means.
+    fn error(&self, status: ffi::apr_status_t) -> BodyError {
+        if status == ffi::AP_FILTER_ERROR {
+            // The filter that refused the body has had its error answered, which sets the status.
+            return BodyError::Answered(u16::try_from(self.record.get().status).unwrap_or(0));
+        }
+        body_error(status)
+    }
+
     fn clean(&mut self) {
         // SAFETY: a live brigade.
         unsafe { ffi::apr_brigade_cleanup(self.brigade.cast()) };
@@ -185,9 +194,6 @@ impl<'r> BodyReader<'r> {
 }
 
 fn body_error(status: ffi::apr_status_t) -> BodyError {
-    if status == ffi::AP_FILTER_ERROR {
-        return BodyError::Answered;
-    }
     if status == int(ffi::APR_TIMEUP) {
         return BodyError::Timeout;
     }

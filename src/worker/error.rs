@@ -272,7 +272,7 @@ mod tests {
             (body(BodyError::Disconnected), Some(400), false, false, false),
             (body(BodyError::Malformed), Some(400), false, false, false),
             (body(BodyError::TooLarge), Some(413), false, false, false),
-            (body(BodyError::Answered), None, false, false, false),
+            (body(BodyError::Answered(413)), None, false, false, false),
             (Failure::ClientGone(ClientGone), None, false, false, false),
         ];
         for (failure, status, retryable, lost, down) in table {
