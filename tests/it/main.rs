@@ -13,6 +13,7 @@
     clippy::unwrap_used
 )]
 
+mod faults;
 mod harness;
 mod policy;
 mod support;
