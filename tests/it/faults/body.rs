@@ -95,7 +95,8 @@ fn lengths() -> Vec<Case> {
     };
     let mut short_out = vec![ok(&[("Content-Length", "10")]), body_chunk(b"hello"), flush()];
     short_out.push(end());
-    let excess = [ok(&[("Content-Length", "5")]), body_chunk(b"hello"), body_chunk(b"world"), end()];
+    let excess =
+        [ok(&[("Content-Length", "5")]), body_chunk(b"hello"), body_chunk(b"world"), end()];
     vec![
         Case::good("G2 Content-Length kept", with("5", b"hello"), b"hello")
             .with(&[("Content-Length", "5")]),

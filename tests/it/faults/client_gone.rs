@@ -29,8 +29,7 @@ fn download(stage: &Stage, chunks: usize) -> String {
 /// The connection of `path` has been closed by us, and was not used for anything else.
 fn check_gone(stage: &Stage, what: &str, mark: &Mark, path: &str) {
     let number = stage.carried_by(mark, path).expect("sent");
-    let closed =
-        stage.engine.wait_for(DEADLINE, |seen| seen.connections[number].end.is_some());
+    let closed = stage.engine.wait_for(DEADLINE, |seen| seen.connections[number].end.is_some());
     assert!(closed, "{what}: the engine's connection stays open");
     let by_peer = match stage.engine.seen().connections[number].end.clone() {
         Some(End::Closed | End::Broken(_)) => true,
@@ -51,7 +50,11 @@ fn s20_a_client_that_goes_away_in_mid_download() {
         client.send((client::head("GET", &path, &[]) + "\r\n").as_bytes()).expect("sent");
         assert_eq!(client.read_head().expect("a head").status, 200);
         assert!(!client.read_some(1000).expect("data").is_empty());
-        if reset { client.abort() } else { drop(client) }
+        if reset {
+            client.abort()
+        } else {
+            drop(client)
+        }
         check_gone(&stage, &format!("S20 reset {reset}"), &mark, &path);
     }
 }

@@ -89,7 +89,8 @@ fn black_hole() -> (Socket, Vec<TcpStream>) {
     listener.listen(0).expect("listens");
     let addr = listener.local_addr().expect("bound").as_socket().expect("IP");
     let mut waiting = Vec::new();
-    while let Ok(stream) = TcpStream::connect_timeout(&addr, std::time::Duration::from_millis(200)) {
+    while let Ok(stream) = TcpStream::connect_timeout(&addr, std::time::Duration::from_millis(200))
+    {
         waiting.push(stream);
     }
     (listener, waiting)
@@ -122,10 +123,7 @@ fn c3_every_address_of_a_name_is_tried() {
         std::io::Write::write_all(&mut stream, &packet::answer(200, &[], b"here")).expect("sent");
     });
     let httpd = Httpd::builder(Module::Ours)
-        .workers(&format!(
-            "worker.list=w\nworker.w.host=localhost\nworker.w.port={}",
-            port.port()
-        ))
+        .workers(&format!("worker.list=w\nworker.w.host=localhost\nworker.w.port={}", port.port()))
         .mount("/w/*", "w")
         .start();
     assert_eq!(client::get(httpd.addr(), "/w/a").text(), "here");
@@ -333,9 +331,8 @@ fn c10_all_idle_connections_die_at_once() {
         });
         let mark = stage.mark();
         std::thread::scope(|scope| {
-            let clients: Vec<_> = (0..MANY)
-                .map(|_| scope.spawn(|| client::get(stage.httpd.addr(), &path)))
-                .collect();
+            let clients: Vec<_> =
+                (0..MANY).map(|_| scope.spawn(|| client::get(stage.httpd.addr(), &path))).collect();
             stage.engine.wait_until("all requests", |seen| {
                 seen.requests.iter().filter(|request| request.uri() == path).count() == MANY
             });

@@ -1,8 +1,6 @@
 //! Faults in the head of the answer: spec/reliability.md 5.2, all P rows.
 
-use super::case::{
-    Ask, Case, Sees, Step, Then, end, flush, head_with, ok, raw_head, string,
-};
+use super::case::{Ask, Case, Sees, Step, Then, end, flush, head_with, ok, raw_head, string};
 use super::stage::Stage;
 use crate::support::packet::{self, body_chunk, frame, send_headers};
 
@@ -87,14 +85,22 @@ fn fields() -> Vec<Case> {
         Case::bad("P10 reason longer", whole(raw_head(200, b"\x1f\xffOK\0", 0, &[])), "bad_string"),
         Case::bad("P11 value without NUL", whole(value(b"\0\x03abcd")), "bad_string"),
         Case::bad("P11 name without NUL", whole(name(b"\0\x03abcd")), "bad_string"),
-        Case::bad("P11 reason without NUL", whole(raw_head(200, b"\0\x02OKX", 0, &[])), "bad_string"),
+        Case::bad(
+            "P11 reason without NUL",
+            whole(raw_head(200, b"\0\x02OKX", 0, &[])),
+            "bad_string",
+        ),
         Case::bad("P12 header code 0xA000", whole(coded([0xA0, 0])), "bad_header_code"),
         Case::bad("P13 header code 0xA0FF", whole(coded([0xA0, 0xFF])), "bad_header_code"),
         Case::bad("P13 header code 0xA00C", whole(coded([0xA0, 0x0C])), "bad_header_code"),
         Case::bad("P20 CR LF in a value", whole(head_with(b"X-A", b"1\r\nX-B: 2")), "bad_header"),
         Case::bad("P20 LF in a value", whole(head_with(b"X-A", b"1\n2")), "bad_header"),
         Case::bad("P20 CR in a value", whole(head_with(b"X-A", b"1\r2")), "bad_header"),
-        Case::bad("P20 LF in Content-Type", whole(head_with(b"Content-Type", b"a/b\nX")), "bad_header"),
+        Case::bad(
+            "P20 LF in Content-Type",
+            whole(head_with(b"Content-Type", b"a/b\nX")),
+            "bad_header",
+        ),
         Case::bad("P20 control byte 0x01", whole(head_with(b"X-A", b"1\x012")), "bad_header"),
         Case::bad("P20 DEL", whole(head_with(b"X-A", b"\x7f")), "bad_header"),
         Case::bad("P22 NUL in a value", whole(head_with(b"X-A", b"1\x002")), "bad_header"),
@@ -148,8 +154,7 @@ fn headers() -> Vec<Case> {
         ("Proxy-Authenticate", "Basic"),
         ("X-Kept", "yes"),
     ];
-    let many: Vec<(String, String)> =
-        (0..500).map(|n| (format!("X{n}"), format!("{n}"))).collect();
+    let many: Vec<(String, String)> = (0..500).map(|n| (format!("X{n}"), format!("{n}"))).collect();
     let many: Vec<(&str, &str)> = many.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     let cookies = [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("X-A", "x\ty")];
     let reason = |reason: &[u8]| whole(raw_head(200, &string(reason), 0, &[]));
@@ -162,10 +167,16 @@ fn headers() -> Vec<Case> {
         Case::good("P25 hop-by-hop headers", whole(ok(&hop)), b"fine")
             .with(&[("X-Kept", "yes")])
             .without(&["X-Secret", "Upgrade", "Trailer", "Proxy-Authenticate"]),
-        Case::good("P26 500 headers", whole(ok(&many)), b"fine")
-            .with(&[("X0", "0"), ("X255", "255"), ("X499", "499")]),
-        Case::good("P26 two Set-Cookie", whole(ok(&cookies)), b"fine")
-            .with(&[("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("X-A", "x\ty")]),
+        Case::good("P26 500 headers", whole(ok(&many)), b"fine").with(&[
+            ("X0", "0"),
+            ("X255", "255"),
+            ("X499", "499"),
+        ]),
+        Case::good("P26 two Set-Cookie", whole(ok(&cookies)), b"fine").with(&[
+            ("Set-Cookie", "a=1"),
+            ("Set-Cookie", "b=2"),
+            ("X-A", "x\ty"),
+        ]),
     ]
 }
 

@@ -83,7 +83,11 @@ fn other_methods_are_never_executed_twice() {
             (reset as fn(&mut Conn) -> _, "reset_before_head"),
         ] {
             for reused in [true, false] {
-                if reused { stage.warm("w") } else { stage.drain("w") };
+                if reused {
+                    stage.warm("w")
+                } else {
+                    stage.drain("w")
+                };
                 let (answer, executions, mark) = twice(&stage, method, b"", end);
                 let answer = answer.expect("an answer");
                 assert_eq!((answer.status(), executions), (502, 1), "{method} {reused}");
