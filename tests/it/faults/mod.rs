@@ -7,6 +7,7 @@
 //! each it looks at what must hold whatever happened. The names of the cases are the row numbers
 //! of the specification.
 
+mod around;
 mod body;
 mod case;
 mod client_gone;
