@@ -74,7 +74,7 @@ pub enum BodyError {
     #[error("the request body is malformed")]
     Malformed,
     /// The server has answered the request itself, with this status; it must only be abandoned.
-    #[error("httpd itself has refused the request body with status {0}")]
+    #[error("httpd has refused the request body with status {0}")]
     Answered(u16),
 }
 
@@ -100,13 +100,10 @@ impl BodyError {
     /// Name of the log event, stable (spec/reliability.md 5.4).
     pub fn event(self) -> &'static str {
         match self {
-            Self::Timeout => "client_body_timeout",
+            Self::Timeout | Self::Answered(408) => "client_body_timeout",
             Self::Disconnected => "client_abort",
-            Self::TooLarge => "client_body_limit",
-            Self::Malformed => "client_bad_chunk",
-            Self::Answered(413) => "client_body_limit",
-            Self::Answered(408) => "client_body_timeout",
-            Self::Answered(400) => "client_bad_chunk",
+            Self::TooLarge | Self::Answered(413) => "client_body_limit",
+            Self::Malformed | Self::Answered(400) => "client_bad_chunk",
             Self::Answered(_) => "client_answered",
         }
     }

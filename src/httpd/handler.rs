@@ -20,6 +20,7 @@ const OK: c_int = ffi::OK as c_int;
 const DECLINED: c_int = ffi::DECLINED;
 const BAD_REQUEST: c_int = ffi::HTTP_BAD_REQUEST as c_int;
 const INTERNAL_ERROR: c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int;
+const TOO_LARGE: c_int = ffi::HTTP_REQUEST_ENTITY_TOO_LARGE as c_int;
 const UNAVAILABLE: c_int = ffi::HTTP_SERVICE_UNAVAILABLE as c_int;
 
 /// Note and environment variable that name the worker.
@@ -322,7 +323,19 @@ fn forward(
     };
     let mut request = match HttpdRequest::new(record, runtime, path, committed) {
         Ok(request) => request,
-        Err(status) => return status,
+        Err(status) => {
+            let event = match status {
+                TOO_LARGE => "client_body_limit",
+                _ => "bad_framing",
+            };
+            jk_log!(
+                record.sink(runtime),
+                Level::Info,
+                "({}) {event}: httpd refuses the request for its body; outcome={status}",
+                worker.config().name
+            );
+            return status;
+        }
     };
     #[cfg(feature = "test-panic")]
     request.panic_if_asked("before");

@@ -34,6 +34,8 @@ pub(super) struct Drive<'x, R> {
     pub connection: &'x mut Connection,
     pub timeouts: Timeouts,
     pub progress: &'x mut Progress,
+    /// The last notice that was logged: a peer that repeats itself gets one line.
+    pub noticed: Option<Notice>,
 }
 
 /// Limits of one exchange.
@@ -297,11 +299,15 @@ impl<R: Request> Drive<'_, R> {
         Ok(())
     }
 
-    fn log_notice(&self, notice: Notice) {
+    fn log_notice(&mut self, notice: Notice) {
+        if self.noticed.replace(notice) == Some(notice) {
+            return;
+        }
         let text = match notice {
             Notice::EarlyFlush => "early_flush: the engine flushed before status and headers",
             Notice::BodyDropped => "body_dropped: body data of a response that has none",
-            Notice::BodyExcess => "cl_excess: body data beyond Content-Length is dropped",
+            // Told when the connection is closed for it.
+            Notice::BodyExcess => return,
         };
         jk_log!(*self.request, Level::Debug, "({}) {text}", self.worker);
     }

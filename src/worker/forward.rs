@@ -156,6 +156,7 @@ impl<R: Request> Serving<'_, R> {
             connection: &mut connection,
             timeouts: Timeouts { reply: config.reply_timeout, socket: config.socket_timeout },
             progress: &mut self.progress,
+            noticed: None,
         };
         let Finished { verdict, response } = drive.run(buffer, exchange, sending)?;
         match verdict {

@@ -14,6 +14,7 @@
 )]
 
 mod compliance;
+mod faults;
 mod harness;
 mod policy;
 mod support;
