@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use super::ffi;
 use super::pool::int;
-use super::request::Record;
+use super::request::{Notes, Record};
 use crate::ajp::exchange::decimal;
 use crate::host::{BodyError, RequestBody};
 
@@ -63,7 +63,11 @@ impl<'r> BodyReader<'r> {
             }
         };
         if record.previous().is_some() && matches!(reader.kind, RequestBody::Length(_)) {
-            reader.look_ahead();
+            if record.lacks_a_part_of_its_body() {
+                reader.kind = RequestBody::None;
+            } else {
+                reader.look_ahead();
+            }
         }
         Ok(reader)
     }
@@ -105,6 +109,10 @@ impl<'r> BodyReader<'r> {
         }
         if self.is_at_end() {
             return Ok(0);
+        }
+        let notes = self.record.kept().unwrap_or_default();
+        if !notes.body_was_read {
+            self.record.keep(Notes { body_was_read: true, ..notes });
         }
         let result = self.read_once(buf);
         self.failed = result.is_err();

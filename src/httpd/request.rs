@@ -1,6 +1,7 @@
 //! A request of httpd: its record, and the same request as the core sees it.
 
 use std::ffi::{CStr, c_char, c_int};
+use std::iter;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub(super) struct Notes<'r> {
     pub original_uri: Option<&'r [u8]>,
     /// Position of the worker that the rule names.
     pub worker: Option<usize>,
+    /// Whether we have read from the request's body.
+    pub body_was_read: bool,
     /// Values, by address, of the headers that the client named in `Connection`. A header that a
     /// module of httpd has set since has another value, and is not the client's any more
     /// (CVE-2022-31813).
@@ -211,6 +214,14 @@ impl<'r> Record<'r> {
         let kept = self.pool().place(notes);
         // SAFETY: the request's own vector, and a value that lives in its pool.
         unsafe { module::set_config(self.get().request_config, kept) };
+    }
+
+    /// Whether a part of the body was read for a request that was redirected to this one, so that
+    /// what is left is not what Content-Length announces.
+    pub(super) fn lacks_a_part_of_its_body(&self) -> bool {
+        iter::successors(self.previous(), Record::previous).any(|record| {
+            record.get().read_length > 0 || record.kept().is_some_and(|notes| notes.body_was_read)
+        })
     }
 
     /// The header values that the client declared hop by hop on this request or on the one that it
