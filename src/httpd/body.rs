@@ -11,6 +11,8 @@ use crate::host::{BodyError, RequestBody};
 /// Most bytes of an unread body that are read and thrown away so that the client's connection can
 /// be kept.
 const DRAIN_LIMIT: u64 = 1 << 20;
+/// The same for a stream of HTTP/2, which is reset beyond it.
+const DRAIN_LIMIT_HTTP2: u64 = 16 << 20;
 
 /// Reads of nothing that a filter may give in a row before we give up on it.
 const EMPTY_READS: u32 = 10_000;
@@ -190,30 +192,36 @@ impl<'r> BodyReader<'r> {
         body_error(status)
     }
 
-    /// Reads what is left of the body after the response, so that the connection can be kept; where
-    /// that is too much, the connection is closed instead.
+    /// Reads what is left of the body, so that the connection can be kept; where that is too much,
+    /// the connection is closed instead, or the stream of HTTP/2 is reset.
     pub(super) fn drain(&mut self) {
-        // A stream of HTTP/2 is reset by its own module where its body is not wanted.
-        let is_http2 = self.record.get().proto_num >= 2000;
-        let is_closing = self.record.connection().keepalive == ffi::AP_CONN_CLOSE;
-        if self.is_at_end() || self.failed || is_http2 || is_closing {
+        if self.is_at_end() || self.failed {
+            return;
+        }
+        if self.record.is_http2() {
+            self.skip(DRAIN_LIMIT_HTTP2);
+            return;
+        }
+        if self.record.connection().keepalive == ffi::AP_CONN_CLOSE {
             return;
         }
         // A client that waits for 100 Continue sends nothing more.
-        if self.record.get().expecting_100 != 0 {
-            self.record.close_connection();
-            return;
-        }
-        let mut buf = [0; 4096];
-        let mut drained = 0u64;
-        while !self.is_at_end() && drained <= DRAIN_LIMIT {
-            match self.read(&mut buf) {
-                Ok(n) => drained = drained.saturating_add(u64::try_from(n).unwrap_or(u64::MAX)),
-                Err(_) => break,
-            }
+        if self.record.get().expecting_100 == 0 {
+            self.skip(DRAIN_LIMIT);
         }
         if !self.is_at_end() {
             self.record.close_connection();
+        }
+    }
+
+    fn skip(&mut self, limit: u64) {
+        let mut buf = [0; 4096];
+        let mut skipped = 0u64;
+        while !self.is_at_end() && skipped <= limit {
+            match self.read(&mut buf) {
+                Ok(n) => skipped = skipped.saturating_add(u64::try_from(n).unwrap_or(u64::MAX)),
+                Err(_) => return,
+            }
         }
     }
 

@@ -170,6 +170,11 @@ impl<'r> Record<'r> {
         unsafe { Record::new(self.get().prev) }
     }
 
+    /// Whether the request came over HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        self.get().proto_num >= 2000
+    }
+
     /// Whether the request is for a directory, so that a subrequest of it looks for an index.
     pub(super) fn is_directory_request(&self) -> bool {
         self.text(self.get().filename).is_some_and(|name| name.ends_with(b"/"))
@@ -493,7 +498,13 @@ impl host::Request for HttpdRequest<'_> {
     }
 
     fn finish_response(&mut self, now: bool) -> Result<(), ResponseError> {
-        // A client that is still sending wants its answer first.
+        // A stream of HTTP/2 whose response is complete is reset, and clients that still send may
+        // then forget the response: they are let finish first, as C mod_jk does it.
+        if self.record.is_http2() {
+            self.body.drain();
+            return self.output.finish(now);
+        }
+        // Any other client that is still sending gets its answer first.
         self.output.finish(now || !self.body.is_at_end())?;
         self.body.drain();
         Ok(())

@@ -112,18 +112,13 @@ impl<R: Request> Drive<'_, R> {
         let mut packet_deadline = None;
         let mut end_deadline = None;
         let mut missing = 1;
-        let mut flushed = false;
         loop {
             // Nothing more can follow but the end: the client need not wait for it.
-            if exchange.is_body_complete() && end_deadline.is_none() {
-                if exchange.is_upload_complete() {
-                    self.request.finish_response(true).map_err(Failure::Response)?;
-                    let grace = self.timeouts.reply.map_or(END_GRACE, |t| t.min(END_GRACE));
-                    end_deadline = Some(Deadline::after(grace));
-                } else if !flushed {
-                    flushed = true;
-                    self.request.flush().map_err(Failure::Response)?;
-                }
+            let only_end_is_due = exchange.is_body_complete() && exchange.is_upload_complete();
+            if only_end_is_due && end_deadline.is_none() {
+                self.request.finish_response(true).map_err(Failure::Response)?;
+                let grace = self.timeouts.reply.map_or(END_GRACE, |t| t.min(END_GRACE));
+                end_deadline = Some(Deadline::after(grace));
             }
             let ended = |verdict| Finished { verdict, response: end_deadline.is_some() };
             let received = match end_deadline {
@@ -132,7 +127,7 @@ impl<R: Request> Drive<'_, R> {
             };
             match received {
                 Ok(()) => {}
-                Err(_) if end_deadline.is_some() => {
+                Err(_) if exchange.is_body_complete() => {
                     return Ok(ended(Verdict::Close(CloseReason::NoEnd)));
                 }
                 Err(failure) => return Err(failure),

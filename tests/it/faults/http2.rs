@@ -1,6 +1,9 @@
 //! Faults seen over HTTP/2: a broken answer is a reset stream (spec/reliability.md H3, H4).
 
-use super::stage::Stage;
+use super::stage::{Stage, unique};
+use crate::support::client::{Noise, curl};
+use crate::support::engine::Action;
+use crate::support::packet;
 
 #[test]
 fn h3_a_broken_answer_is_never_a_clean_end() {
@@ -17,5 +20,26 @@ fn h4_other_answers_are_whole_or_an_error() {
     for case in others.chain(super::body::representatives()).chain(super::upload::representatives())
     {
         stage.run_http2(&case);
+    }
+}
+
+#[test]
+fn u5_an_early_answer_reaches_a_client_that_is_still_sending() {
+    let stage = Stage::with(|builder| builder.http2());
+    let file = stage.httpd.path("htdocs/body");
+    std::fs::write(&file, Noise::bytes(5_000_000)).expect("a file");
+    let data = format!("@{}", file.display());
+    for status in [413, 302] {
+        let path = unique("w", "case");
+        stage.play(&path, move |conn, _| {
+            conn.send(&packet::answer(status, &[], b"enough"))?;
+            Ok(Action::Keep)
+        });
+        let mark = stage.mark();
+        let url = stage.httpd.http(&path);
+        let answer = curl(&["--http2-prior-knowledge", "--data-binary", &data, &url]);
+        assert_eq!((answer.exit, answer.status), (0, status), "{}", answer.complaint);
+        assert_eq!(answer.body, b"enough");
+        assert_eq!(stage.executions(&mark, &path), 1, "{status}");
     }
 }
