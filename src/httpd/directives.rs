@@ -374,7 +374,7 @@ unsafe fn mount_or_unmount(
                 (Some(section), false) => (section, first.to_vec()),
                 (None, false) => {
                     let what = format!("{name} needs a path when not defined in a location");
-                    line.error(what, "write it as: JkMount /path worker");
+                    line.error(what, &format!("write it as: {name} /path worker"));
                     return;
                 }
                 (Some(_), true) => {
