@@ -13,6 +13,8 @@
     clippy::unwrap_used
 )]
 
+mod app;
+mod config;
 mod harness;
 mod policy;
 mod support;
