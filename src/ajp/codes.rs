@@ -17,6 +17,20 @@ pub mod packet {
     pub const CPONG: u8 = 9;
     /// Web server to container: are you there?
     pub const CPING: u8 = 10;
+
+    /// Name of a packet type, for the log.
+    pub fn name(code: u8) -> &'static str {
+        match code {
+            FORWARD_REQUEST => "FORWARD_REQUEST",
+            SEND_BODY_CHUNK => "SEND_BODY_CHUNK",
+            SEND_HEADERS => "SEND_HEADERS",
+            END_RESPONSE => "END_RESPONSE",
+            GET_BODY_CHUNK => "GET_BODY_CHUNK",
+            CPONG => "CPONG",
+            CPING => "CPING",
+            _ => "unknown",
+        }
+    }
 }
 
 /// Attribute codes of FORWARD_REQUEST.

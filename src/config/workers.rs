@@ -50,12 +50,19 @@ fn refuse_unsupported(properties: &Properties, problems: &mut Problems) {
             Status::Supported => continue,
             Status::NotYet => "remove the line".to_string(),
             Status::Deprecated(None) => "remove the line, it never had an effect".to_string(),
+            Status::Deprecated(Some(today)) if is_supported(today) => {
+                format!("write {today} instead")
+            }
             Status::Deprecated(Some(today)) => {
                 format!("remove the line; its name in C mod_jk is {today} today")
             }
         };
         problems.error(&found.place, printable(&found.key), what, remedy);
     }
+}
+
+fn is_supported(name: &str) -> bool {
+    Key::find(name.as_bytes()).is_some_and(|key| key.status == Status::Supported)
 }
 
 /// The names in `worker.list`, each once, in order.
@@ -290,8 +297,8 @@ mod tests {
                  version; remove the line",
                 "w:5: worker.n.lbfactor: lbfactor is not supported yet by this version; remove the \
                  line",
-                "w:6: worker.c.cachesize: cachesize is not supported yet by this version; remove \
-                 the line; its name in C mod_jk is connection_pool_size today",
+                "w:6: worker.c.cachesize: cachesize is not supported yet by this version; write \
+                 connection_pool_size instead",
                 "w:7: worker.maintain: maintain is not supported yet by this version; remove the \
                  line",
                 "w:8: worker.c.mx: mx is not supported yet by this version; remove the line, it \

@@ -4,7 +4,7 @@
 //! `httpd -t` shows all of it at once; the check at the end of [`super::lifecycle`] refuses to start.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::ptr;
 
 use super::ffi::{self, cmd_func, cmd_parms, command_rec};
@@ -374,7 +374,7 @@ unsafe fn mount_or_unmount(
                 (Some(section), false) => (section, first.to_vec()),
                 (None, false) => {
                     let what = format!("{name} needs a path when not defined in a location");
-                    line.error(what, "write it as: JkMount /path worker");
+                    line.error(what, &format!("write it as: {name} /path worker"));
                     return;
                 }
                 (Some(_), true) => {
@@ -420,6 +420,11 @@ unsafe extern "C" fn log_file(
                 line.error("JkLogFile file name invalid", "give the path of a file");
                 return;
             };
+            if !path.parent().is_some_and(Path::is_dir) {
+                let what = format!("{} cannot be opened: it has no folder", path.display());
+                line.error(what, "create its folder, or correct the path");
+                return;
+            }
             let place = line.place.clone();
             if let Some(raw) = line.raw() {
                 raw.log_file = Some((path, place));

@@ -16,7 +16,7 @@ use super::module;
 use super::pool::{self, Pool, int};
 use super::server::{Child, Mount, RawConfig, Runtime, ServerConfig, WorkerSet};
 use crate::config::{
-    Defaults, Place, Problems, Properties, Severity, Target, WorkerConfig, text, validate,
+    Defaults, Place, Problem, Problems, Properties, Severity, Target, WorkerConfig, text, validate,
 };
 use crate::log::Level;
 use crate::mapping::{Rule, RuleError, Table, TableBuilder};
@@ -156,16 +156,25 @@ fn check(servers: &[&ffi::server_rec]) -> c_int {
             );
         }
     }
-    warn_of_useless_log_level(&main.raw, &mut problems);
+    warn_of_useless_log_levels(&records, &mut problems);
     let server = servers.first().copied();
-    for problem in &problems {
-        let level = match problem.severity {
-            Severity::Error => Level::Error,
-            Severity::Warning => Level::Warn,
+    for problem in in_order(&problems) {
+        // The console shows no level: without the word nobody sees what keeps httpd from starting.
+        let (level, kind) = match problem.severity {
+            Severity::Error => (Level::Error, ""),
+            Severity::Warning => (Level::Warn, "warning: "),
         };
-        log::startup(server, level, &format!("mod_jk: {problem}"));
+        log::startup(server, level, &format!("mod_jk: {kind}{problem}"));
     }
     if problems.has_errors() { REFUSE } else { OK }
+}
+
+/// The problems as somebody works them off: file by file, line by line.
+fn in_order(problems: &Problems) -> Vec<&Problem> {
+    let mut ordered: Vec<&Problem> = problems.iter().collect();
+    let file = |problem: &Problem| problems.iter().position(|any| any.source == problem.source);
+    ordered.sort_by_key(|problem| (file(problem), problem.line));
+    ordered
 }
 
 /// The workers of JkWorkerProperty lines and the workers file.
@@ -287,8 +296,20 @@ fn warn_of_unknown_workers(table: &Table, workers: &WorkerSet, problems: &mut Pr
     }
 }
 
-fn warn_of_useless_log_level(main: &RawConfig, problems: &mut Problems) {
-    if let (None, Some((level, place))) = (&main.log_file, &main.log_level) {
+/// Warns of each JkLogLevel line that no server with a JkLogFile has or inherits.
+fn warn_of_useless_log_levels(records: &[&ServerConfig], problems: &mut Problems) {
+    let has_file = |place: &Place| {
+        records.iter().any(|record| {
+            record.raw.log_file.is_some()
+                && record.raw.log_level.as_ref().is_some_and(|(_, own)| own == place)
+        })
+    };
+    let mut warned: Vec<&Place> = Vec::new();
+    for (level, place) in records.iter().filter_map(|record| record.raw.log_level.as_ref()) {
+        if has_file(place) || warned.contains(&place) {
+            continue;
+        }
+        warned.push(place);
         problems.warning(
             place,
             "JkLogLevel",

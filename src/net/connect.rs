@@ -115,8 +115,16 @@ impl Connector<'_> {
     }
 
     fn connect_tcp(&self, host: &str, port: u16) -> Result<(Stream, Option<String>), ConnectError> {
-        let mut addresses = resolve(host, port)
+        let addresses = resolve(host, port)
             .map_err(|source| ConnectError::Resolve { host: host.to_owned(), source })?;
+        self.connect_any(host, addresses)
+    }
+
+    fn connect_any(
+        &self,
+        host: &str,
+        mut addresses: Vec<SocketAddr>,
+    ) -> Result<(Stream, Option<String>), ConnectError> {
         if self.options.prefer_ipv6 {
             addresses.sort_by_key(SocketAddr::is_ipv4);
         }
@@ -167,5 +175,52 @@ impl Connector<'_> {
             None => socket.connect(address)?,
         }
         Ok(Stream::new(socket))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use super::*;
+
+    const OPTIONS: ConnectOptions = ConnectOptions {
+        socket_connect_timeout: Some(Duration::from_secs(10)),
+        keepalive: true,
+        buffer: Some(16384),
+        prefer_ipv6: false,
+    };
+
+    fn connector<'c>(target: &'c Target, known: &'c KnownAddress) -> Connector<'c> {
+        Connector { target, options: &OPTIONS, known }
+    }
+
+    #[test]
+    fn addresses_are_tried_in_turn_and_the_one_that_worked_first() {
+        let listening = TcpListener::bind("127.0.0.1:0").unwrap();
+        let good = listening.local_addr().unwrap();
+        let bad = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (target, known) =
+            (Target::Tcp { host: "name".into(), port: 1 }, KnownAddress::default());
+        let connector = connector(&target, &known);
+        let (_, failed) = connector.connect_any("name", vec![bad, good]).unwrap();
+        assert!(failed.unwrap().starts_with(&bad.to_string()));
+        let (_, failed) = connector.connect_any("name", vec![bad, good]).unwrap();
+        assert_eq!(failed, None);
+        drop(listening);
+        let error = connector.connect_any("name", vec![bad, good]).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(&bad.to_string()) && text.contains(&good.to_string()), "{text}");
+        assert_eq!(error.event(), "connect_refused");
+        let error = connector.connect_any("name", vec![]).unwrap_err();
+        assert_eq!(error.to_string(), "name has no address");
+    }
+
+    #[test]
+    fn a_name_without_address_is_its_own_error() {
+        let target = Target::Tcp { host: "no.such.host.invalid".into(), port: 1 };
+        let error = connector(&target, &KnownAddress::default()).connect().unwrap_err();
+        assert_eq!(error.event(), "resolve_failed");
     }
 }

@@ -10,7 +10,9 @@ use super::endpoint::Connection;
 use super::error::{Failure, Phase};
 use super::headers;
 use crate::ajp::body;
+use crate::ajp::codes;
 use crate::ajp::exchange::{CloseReason, Event, Exchange, Notice, Step, Verdict};
+use crate::ajp::frame::HEADER_LEN;
 use crate::config::WorkerName;
 use crate::host::{BodyError, Request, RequestBody};
 use crate::jk_log;
@@ -90,6 +92,7 @@ impl<R: Request> Drive<'_, R> {
         Sending { request, data }: Sending,
     ) -> Result<Finished, Failure> {
         self.progress.phase = Phase::Send;
+        self.log_packet("to", Some(codes::packet::FORWARD_REQUEST), request);
         let sending = self.connection.stream.send_all(&buffer.send, self.timeouts.socket);
         let sent = sending.as_ref().map_or_else(|e| e.sent, |()| buffer.send.len());
         self.progress.sent = count(sent);
@@ -220,6 +223,7 @@ impl<R: Request> Drive<'_, R> {
                 Step::Event { consumed, event } => (consumed, event),
             };
             at = at.saturating_add(consumed);
+            self.log_packet("from", rest.get(HEADER_LEN).copied(), consumed);
             match event {
                 Event::Head(head) => {
                     self.progress.phase = Phase::Stream;
@@ -283,6 +287,7 @@ impl<R: Request> Drive<'_, R> {
             send.clear();
             send.extend_from_slice(&body::END);
         }
+        self.log_packet("to", None, send.len());
         let sending = self.connection.stream.send_all(send, self.timeouts.socket);
         let sent = sending.as_ref().map_or_else(|e| e.sent, |()| send.len());
         self.progress.sent = self.progress.sent.saturating_add(count(sent));
@@ -292,6 +297,19 @@ impl<R: Request> Drive<'_, R> {
             self.progress.phase = phase;
         }
         Ok(())
+    }
+
+    /// Type and length only: what a packet contains may be a secret.
+    fn log_packet(&self, direction: &str, kind: Option<u8>, length: usize) {
+        jk_log!(
+            *self.request,
+            Level::Trace,
+            "({}) packet: {} {direction} the engine; length={length} conn={}/{}",
+            self.worker,
+            kind.map_or("request body", codes::packet::name),
+            self.connection.id,
+            self.connection.carried
+        );
     }
 
     fn log_notice(&mut self, notice: Notice) {

@@ -13,7 +13,9 @@
     clippy::unwrap_used
 )]
 
+mod app;
 mod compliance;
+mod config;
 mod faults;
 mod harness;
 mod policy;

@@ -14,6 +14,29 @@ use tempfile::TempDir;
 use super::process::{self, at_exit};
 use super::{Endpoint, ReservedPort, eventually};
 
+/// What applications inherit: static files and JSP. The server's own file is in a package that also
+/// installs a service.
+const WEB_XML: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<web-app xmlns="https://jakarta.ee/xml/ns/jakartaee" version="6.0">
+  <servlet>
+    <servlet-name>default</servlet-name>
+    <servlet-class>org.apache.catalina.servlets.DefaultServlet</servlet-class>
+    <load-on-startup>1</load-on-startup>
+  </servlet>
+  <servlet>
+    <servlet-name>jsp</servlet-name>
+    <servlet-class>org.apache.jasper.servlet.JspServlet</servlet-class>
+    <load-on-startup>3</load-on-startup>
+  </servlet>
+  <servlet-mapping><servlet-name>default</servlet-name><url-pattern>/</url-pattern></servlet-mapping>
+  <servlet-mapping><servlet-name>jsp</servlet-name><url-pattern>*.jsp</url-pattern></servlet-mapping>
+  <welcome-file-list>
+    <welcome-file>index.html</welcome-file>
+    <welcome-file>index.jsp</welcome-file>
+  </welcome-file-list>
+</web-app>
+"#;
+
 const HOME: &str = "/usr/share/tomcat10";
 
 /// A JVM on a busy machine takes its time.
@@ -109,10 +132,7 @@ impl Builder {
         for dir in ["conf", "logs", "temp", "work", "webapps"] {
             std::fs::create_dir(base.join(dir)).expect("mkdir");
         }
-        let web = Path::new(HOME).join("etc/web.xml");
-        std::fs::copy(&web, base.join("conf/web.xml")).unwrap_or_else(|error| {
-            panic!("{}: {error}; misc/dev test installs tomcat10", web.display())
-        });
+        std::fs::write(base.join("conf/web.xml"), WEB_XML).expect("web.xml");
         // Scanning every jar of the server for tag libraries takes longer than all the rest.
         let context = "<Context><JarScanner scanClassPath=\"false\" \
                        scanBootstrapClassPath=\"false\"/></Context>\n";

@@ -1,0 +1,106 @@
+//! Where workers come from: the workers file, JkWorkerProperty, both, or neither.
+
+use super::{accepted, with};
+use crate::support::client;
+use crate::support::engine::Engine;
+use crate::support::httpd::{Httpd, Module};
+use crate::support::packet::Attr;
+use crate::support::{Endpoint, ReservedPort};
+
+fn port(engine: &Engine) -> u16 {
+    let Endpoint::Tcp(addr) = engine.endpoint() else { panic!("not TCP") };
+    addr.port()
+}
+
+#[test]
+fn jk_worker_property_alone_makes_a_worker() {
+    let engine = Engine::recording().start();
+    let httpd = with(&format!(
+        "JkWorkerProperty worker.list=w\nJkWorkerProperty worker.w.type=ajp13\n\
+         JkWorkerProperty worker.w.host = 127.0.0.1\nJkWorkerProperty my.port={}\n\
+         JkWorkerProperty worker.w.port=$(my.port) # a comment\nJkMount /* w",
+        port(&engine)
+    ))
+    .start();
+    assert_eq!(client::get(httpd.addr(), "/x").text(), "/x");
+}
+
+#[test]
+fn file_and_directives_are_merged_and_the_file_wins() {
+    let engine = Engine::recording().start();
+    let dead = ReservedPort::v4();
+    let directives = format!(
+        "JkWorkerProperty worker.list=w\nJkWorkerProperty worker.w.host=127.0.0.1\n\
+         JkWorkerProperty worker.w.port={}\nJkWorkerProperty worker.w.secret=hush\n\
+         JkMount /w w\nJkMount /v v",
+        dead.port()
+    );
+    let both = || {
+        with(&directives).workers(&format!(
+            "worker.list=v\nworker.w.port={0}\nworker.v.host=127.0.0.1\nworker.v.port={0}",
+            port(&engine)
+        ))
+    };
+    accepted(
+        both(),
+        &[
+            "warning: conf/workers.properties:2: worker.w.port: is set again after conf/test.conf:3, \
+           the last value is used; keep one of the lines",
+        ],
+    );
+    let httpd = both().start();
+    assert_eq!(client::get(httpd.addr(), "/w").text(), "/w");
+    assert_eq!(client::get(httpd.addr(), "/v").text(), "/v", "the lists are joined");
+    let requests = engine.requests();
+    let is_secret = |attr: &Attr| *attr == Attr::Secret(Some("hush".into()));
+    let known: Vec<bool> =
+        requests.iter().map(|request| request.attributes.iter().any(is_secret)).collect();
+    assert_eq!(known, [true, false], "only its worker gets the secret");
+}
+
+#[test]
+fn without_a_list_there_is_the_worker_ajp13() {
+    accepted(with("JkMount /x ajp13"), &[]);
+    accepted(
+        with("JkMount /x nobody"),
+        &["warning: conf/test.conf:1: JkMount: worker nobody is not in worker.list: requests for \
+           this path get status 500; add nobody to worker.list, which names ajp13"],
+    );
+    let engine = Engine::recording().start();
+    let httpd = Httpd::builder(Module::Ours)
+        .workers(&format!("worker.ajp13.host=127.0.0.1\nworker.ajp13.port={}", port(&engine)))
+        .mount("/*", "ajp13")
+        .start();
+    assert_eq!(client::get(httpd.addr(), "/x").text(), "/x");
+}
+
+#[test]
+fn server_root_is_known_in_the_file() {
+    use crate::support::{temp_dir, wait_until};
+    let dir = temp_dir("jk-root-");
+    let engine = Engine::recording().unix(dir.path().join("ajp.sock")).start();
+    let httpd = Httpd::builder(Module::Ours)
+        .workers("worker.list=w\nworker.w.socket=$(ServerRoot)/run/ajp.sock")
+        .mount("/*", "w")
+        .start();
+    assert_eq!(client::get(httpd.addr(), "/before").status(), 503);
+    std::os::unix::fs::symlink(dir.path().join("ajp.sock"), httpd.path("run/ajp.sock"))
+        .expect("a link");
+    wait_until("the engine answers", || client::get(httpd.addr(), "/x").text() == "/x");
+    drop(engine);
+}
+
+#[test]
+fn a_workers_file_of_the_c_module_s_habits_loads() {
+    let engine = Engine::recording().start();
+    let httpd = with("JkMount /x a.b")
+        .workers(&format!(
+            "# comment\r\n\r\n  worker.list = a.b , c # another\r\nworker.list=d\r\n\
+             worker.a.b.type=ajp13\r\nworker.a.b.host=127.0.0.1\r\nworker.a.b.port={}\r\n\
+             worker.c.host=localhost\r\nworker.d.port=1\r\nps=/\r\n\
+             workers.tomcat_home=/opt/tomcat\r\nworkers.java_home=/usr/lib/jvm\r\n",
+            port(&engine)
+        ))
+        .start();
+    assert_eq!(client::get(httpd.addr(), "/x").text(), "/x");
+}
