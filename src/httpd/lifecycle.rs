@@ -6,7 +6,7 @@
 use std::ffi::c_int;
 use std::iter;
 use std::path::PathBuf;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::{Arc, OnceLock};
 
 use super::ffi;
@@ -132,7 +132,11 @@ fn check(servers: &[&ffi::server_rec]) -> c_int {
         problems.push(problem.clone());
     }
     let workers = Arc::new(WorkerSet {
-        configs: read_workers(&main.raw, &mut problems),
+        configs: read_workers(
+            &main.raw,
+            servers.first().map_or(1, |main| threads(main)),
+            &mut problems,
+        ),
         child: OnceLock::new(),
     });
     for record in &records {
@@ -178,7 +182,7 @@ fn in_order(problems: &Problems) -> Vec<&Problem> {
 }
 
 /// The workers of JkWorkerProperty lines and the workers file.
-fn read_workers(raw: &RawConfig, problems: &mut Problems) -> Vec<WorkerConfig> {
+fn read_workers(raw: &RawConfig, pool_size: usize, problems: &mut Problems) -> Vec<WorkerConfig> {
     let environment = |name: &[u8]| environment_variable(name);
     let mut properties = Properties::new();
     for (line, place) in &raw.worker_properties {
@@ -196,7 +200,7 @@ fn read_workers(raw: &RawConfig, problems: &mut Problems) -> Vec<WorkerConfig> {
             ),
         }
     }
-    let workers = validate(&properties, &Defaults { pool_size: threads() }, problems).workers;
+    let workers = validate(&properties, &Defaults { pool_size }, problems).workers;
     for worker in &workers {
         warn_of_unresolved_host(worker, &properties, problems);
     }
@@ -238,11 +242,18 @@ fn server_root() -> Vec<u8> {
     unsafe { pool::text(root) }.unwrap_or_default().to_vec()
 }
 
-/// Threads of one process that serve requests.
-fn threads() -> usize {
+/// Threads of one process that serve requests: the MPM's, and those of mod_http2, which serves its
+/// streams in threads of its own.
+fn threads(main: &ffi::server_rec) -> usize {
     let mut threads: c_int = 1;
     // SAFETY: writes one int into a variable of ours.
     unsafe { ffi::ap_mpm_query(int(ffi::AP_MPMQ_MAX_THREADS), &raw mut threads) };
+    if threads > 1 {
+        let server = ptr::from_ref(main).cast_mut();
+        // SAFETY: a live server; mod_http2 only reads its settings.
+        let more = unsafe { ffi::jk_shim_http2_threads(server) };
+        threads = threads.saturating_add(more.max(0));
+    }
     usize::try_from(threads).unwrap_or(1).max(1)
 }
 
@@ -388,13 +399,16 @@ pub(super) unsafe extern "C" fn child_init(
         },
         || {
             // SAFETY: httpd passes the main server of the running configuration.
-            let Some(runtime) = unsafe { main.as_ref() }.and_then(runtime) else {
+            let Some(main) = (unsafe { main.as_ref() }) else {
+                return;
+            };
+            let Some(runtime) = runtime(main) else {
                 return;
             };
             let configs = runtime.workers.configs.iter();
             let child = Child {
                 workers: configs.map(|config| Worker::new(config.clone())).collect(),
-                buffers: Buffers::new(threads()),
+                buffers: Buffers::new(threads(main)),
             };
             // child_init runs once in a process, so this is the first value.
             let _ = runtime.workers.child.set(child);

@@ -17,6 +17,19 @@ int jk_shim_request_logs(const request_rec *r, int module_index, int level)
     return APLOG_R_MODULE_IS_LEVEL(r, module_index, level);
 }
 
+APR_DECLARE_OPTIONAL_FN(void, http2_get_num_workers, (server_rec *s, int *minw, int *max));
+
+int jk_shim_http2_threads(server_rec *s)
+{
+    APR_OPTIONAL_FN_TYPE(http2_get_num_workers) *get =
+        APR_RETRIEVE_OPTIONAL_FN(http2_get_num_workers);
+    int least = 0, most = 0;
+    if (get != NULL) {
+        get(s, &least, &most);
+    }
+    return most;
+}
+
 void jk_shim_brigade_append(apr_bucket_brigade *bb, apr_bucket *b)
 {
     APR_BRIGADE_INSERT_TAIL(bb, b);

@@ -14,6 +14,7 @@
 #include "ap_mpm.h"
 #include "apr_buckets.h"
 #include "apr_date.h"
+#include "apr_optional.h"
 #include "apr_strings.h"
 #include "apr_tables.h"
 #include "apr_time.h"
@@ -25,6 +26,9 @@ void jk_shim_log_server(const char *file, int line, int module_index, int level,
                         const server_rec *s, const char *text);
 /* Whether a line of this level would be written: APLOG_R_MODULE_IS_LEVEL. */
 int jk_shim_request_logs(const request_rec *r, int module_index, int level);
+
+/* Most threads of mod_http2 in one process, which serve requests beside the MPM's; 0 without it. */
+int jk_shim_http2_threads(server_rec *s);
 
 /* Bucket brigade macros. */
 void jk_shim_brigade_append(apr_bucket_brigade *bb, apr_bucket *b);

@@ -2,7 +2,10 @@
 
 use super::stage::{Stage, unique};
 use crate::support::client::{Noise, curl};
-use crate::support::engine::Action;
+use std::sync::{Arc, Barrier};
+
+use crate::support::engine::{Action, Engine};
+use crate::support::httpd::{Httpd, Module};
 use crate::support::packet;
 
 #[test]
@@ -42,4 +45,35 @@ fn u5_an_early_answer_reaches_a_client_that_is_still_sending() {
         assert_eq!(answer.body, b"enough");
         assert_eq!(stage.executions(&mark, &path), 1, "{status}");
     }
+}
+
+/// mod_http2 serves streams in threads of its own, half as many again as the MPM has.
+#[test]
+fn every_thread_of_http2_has_a_connection() {
+    const STREAMS: usize = 6;
+    let all_here = Arc::new(Barrier::new(STREAMS));
+    let engine = Engine::scripted(move |conn, request| {
+        all_here.wait();
+        conn.send(&packet::answer(200, &[], request.uri().as_bytes()))?;
+        Ok(Action::Keep)
+    })
+    .start();
+    let httpd = Httpd::builder(Module::Ours)
+        .size(4, 1)
+        .tls("JkMount /* w")
+        .http2()
+        .worker("w", &engine.endpoint())
+        .mount("/*", "w")
+        .start();
+    let urls: Vec<String> = (0..STREAMS).map(|n| httpd.https(&format!("/{n}"))).collect();
+    let mut args = vec!["--insecure", "--parallel", "--http2"];
+    args.extend(["--write-out", "%{http_code}\n"]);
+    args.extend(urls.iter().map(String::as_str));
+    let output = std::process::Command::new("curl")
+        .args(["--silent", "--max-time", "20"])
+        .args(&args)
+        .output()
+        .expect("curl");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(text.matches("200").count(), STREAMS, "{text}");
 }
