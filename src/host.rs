@@ -73,6 +73,9 @@ pub enum BodyError {
     /// The body is malformed, for example a bad chunk header.
     #[error("the request body is malformed")]
     Malformed,
+    /// A filter of the server refuses the rest of the body, with this status of its own.
+    #[error("httpd refuses the rest of the request body (status {0}); its ErrorLog says why")]
+    Refused(i32),
     /// The server has answered the request itself, with this status; it must only be abandoned.
     #[error("httpd has refused the request body with status {0}")]
     Answered(u16),
@@ -85,13 +88,13 @@ impl BodyError {
     /// | error | status |
     /// |---|---|
     /// | Timeout | 408 |
-    /// | Disconnected, Malformed | 400 |
+    /// | Disconnected, Malformed, Refused | 400 |
     /// | TooLarge | 413 |
     /// | Answered | none |
     pub fn http_status(self) -> Option<u16> {
         match self {
             Self::Timeout => Some(408),
-            Self::Disconnected | Self::Malformed => Some(400),
+            Self::Disconnected | Self::Malformed | Self::Refused(_) => Some(400),
             Self::TooLarge => Some(413),
             Self::Answered(_) => None,
         }
@@ -104,6 +107,7 @@ impl BodyError {
             Self::Disconnected => "client_abort",
             Self::TooLarge | Self::Answered(413) => "client_body_limit",
             Self::Malformed | Self::Answered(400) => "client_bad_chunk",
+            Self::Refused(_) => "client_body_refused",
             Self::Answered(_) => "client_answered",
         }
     }
@@ -118,6 +122,9 @@ pub enum ResponseError {
     /// The server has refused the response and answered by itself.
     #[error("an output filter of httpd has refused the response and answered by itself")]
     Answered,
+    /// A filter of the server failed, with this status of its own, while the client was there.
+    #[error("an output filter of httpd failed (status {0}); its ErrorLog may say why")]
+    Failed(i32),
 }
 
 /// One request of a web server, with its body and its response.

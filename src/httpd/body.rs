@@ -1,9 +1,10 @@
 //! The request body, from httpd's input filters.
 
+use std::cell::Cell;
 use std::ffi::c_int;
 
 use super::ffi;
-use super::pool::int;
+use super::pool::{int, is_connection_lost, nothing};
 use super::request::{Notes, Record};
 use crate::ajp::exchange::decimal;
 use crate::host::{BodyError, RequestBody};
@@ -24,8 +25,12 @@ pub(super) struct BodyReader<'r> {
     brigade: *mut ffi::apr_bucket_brigade,
     ended: bool,
     failed: bool,
-    /// Bytes that were read to see whether there is a body at all.
+    /// Bytes that were read to see whether there is a body at all, or that came unasked.
     ahead: Vec<u8>,
+    /// Bytes that the input filters have given.
+    received: u64,
+    /// Whether the response has begun.
+    committed: &'r Cell<bool>,
 }
 
 impl<'r> BodyReader<'r> {
@@ -33,7 +38,11 @@ impl<'r> BodyReader<'r> {
     ///
     /// # Errors
     /// httpd's status for a bad Transfer-Encoding or Content-Length.
-    pub(super) fn new(record: Record<'r>, ignore_length: bool) -> Result<Self, c_int> {
+    pub(super) fn new(
+        record: Record<'r>,
+        ignore_length: bool,
+        committed: &'r Cell<bool>,
+    ) -> Result<Self, c_int> {
         let mut reader = Self {
             record,
             kind: RequestBody::None,
@@ -41,6 +50,8 @@ impl<'r> BodyReader<'r> {
             ended: false,
             failed: false,
             ahead: Vec::new(),
+            received: 0,
+            committed,
         };
         // A subrequest has no body of its own.
         if record.main().is_some() {
@@ -95,7 +106,12 @@ impl<'r> BodyReader<'r> {
 
     /// Whether all of the body has been read.
     pub(super) fn is_at_end(&self) -> bool {
-        self.ahead.is_empty() && (self.ended || self.kind == RequestBody::None)
+        let all_came = match self.kind {
+            RequestBody::None => true,
+            RequestBody::Length(length) => self.received >= length,
+            RequestBody::Unknown => false,
+        };
+        self.ahead.is_empty() && (self.ended || all_came)
     }
 
     /// Reads some bytes; 0 at the end.
@@ -125,17 +141,7 @@ impl<'r> BodyReader<'r> {
         let brigade = self.brigade();
         let wanted = ffi::apr_off_t::try_from(buf.len()).unwrap_or(ffi::apr_off_t::MAX);
         for _ in 0..EMPTY_READS {
-            let filters = self.record.get().input_filters;
-            // SAFETY: the request's own filters and an empty brigade of its connection.
-            let status = unsafe {
-                ffi::ap_get_brigade(
-                    filters,
-                    brigade,
-                    ffi::AP_MODE_READBYTES,
-                    ffi::APR_BLOCK_READ,
-                    wanted,
-                )
-            };
+            let status = self.read_filters(brigade, wanted);
             if status != 0 {
                 self.clean();
                 return Err(self.error(status));
@@ -153,6 +159,27 @@ impl<'r> BodyReader<'r> {
         Err(BodyError::Disconnected)
     }
 
+    /// One blocking read from the input filters.
+    ///
+    /// A filter that refuses the body answers by itself, into the request's output filters. Once
+    /// our response has begun that would end it as if it were whole, and the filter would then say
+    /// that all is well. So it finds no output filters, and the refusal comes back as an error.
+    fn read_filters(
+        &self,
+        brigade: *mut ffi::apr_bucket_brigade,
+        wanted: ffi::apr_off_t,
+    ) -> ffi::apr_status_t {
+        let output = self.committed.get().then(|| self.record.replace_output_filters(nothing()));
+        let filters = self.record.get().input_filters;
+        let (mode, block) = (ffi::AP_MODE_READBYTES, ffi::APR_BLOCK_READ);
+        // SAFETY: the request's own filters and an empty brigade of its connection.
+        let status = unsafe { ffi::ap_get_brigade(filters, brigade, mode, block, wanted) };
+        if let Some(output) = output {
+            self.record.replace_output_filters(output);
+        }
+        status
+    }
+
     /// Copies the brigade into `buf`; what a filter gave beyond it is kept for the next read.
     fn take(&mut self, buf: &mut [u8]) -> Result<usize, ffi::apr_status_t> {
         let mut length: ffi::apr_off_t = 0;
@@ -161,6 +188,7 @@ impl<'r> BodyReader<'r> {
         if status != 0 {
             return Err(status);
         }
+        self.received = self.received.saturating_add(u64::try_from(length).unwrap_or(0));
         let length = usize::try_from(length).unwrap_or(0);
         if length <= buf.len() {
             return self.flatten(buf);
@@ -242,20 +270,14 @@ impl<'r> BodyReader<'r> {
 
 fn body_error(status: ffi::apr_status_t) -> BodyError {
     if status == int(ffi::APR_TIMEUP) {
-        return BodyError::Timeout;
+        BodyError::Timeout
+    } else if status == int(ffi::APR_ENOSPC) {
+        BodyError::TooLarge
+    } else if is_connection_lost(status) {
+        BodyError::Disconnected
+    } else if status == int(ffi::APR_EGENERAL) || status == int(ffi::APR_EINVAL) {
+        BodyError::Malformed
+    } else {
+        BodyError::Refused(status)
     }
-    if status == int(ffi::APR_ENOSPC) {
-        return BodyError::TooLarge;
-    }
-    let connection_lost = [
-        int(ffi::APR_EOF),
-        int(ffi::APR_INCOMPLETE),
-        int(ffi::APR_ECONNRESET),
-        int(ffi::APR_ECONNABORTED),
-        int(ffi::APR_EPIPE),
-    ];
-    if connection_lost.contains(&status) {
-        return BodyError::Disconnected;
-    }
-    BodyError::Malformed
 }

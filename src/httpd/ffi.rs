@@ -12,7 +12,8 @@
     clippy::indexing_slicing,
     clippy::multiple_unsafe_ops_per_block,
     clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used
+    clippy::unwrap_used,
+    reason = "generated code"
 )]
 
 include!(concat!(env!("OUT_DIR"), "/bindings.rs"));

@@ -30,24 +30,24 @@ const NO_JK: &CStr = c"no-jk";
 /// Seconds after which a client may try again (spec/reliability.md 5.1 C1).
 const RETRY_AFTER: &[u8] = b"10";
 
+const BACKSLASH: &str = "the path has a backslash";
+
 /// What a path means on a server.
 enum Mapping<'u> {
     Unmapped,
     /// Not a path that could be compared: 400.
-    Refused(&'static str),
+    Refused(String),
     Mapped(RuleId, Cow<'u, [u8]>),
 }
 
 fn map<'u>(runtime: &Runtime, uri: &'u [u8]) -> Mapping<'u> {
     let normalized = match normalize(uri) {
         Ok(normalized) => normalized,
-        Err(_) => return Mapping::Refused("the path leads above the root"),
+        Err(why) => return Mapping::Refused(why.to_string()),
     };
     match runtime.table.lookup(&normalized) {
         Lookup::Unmapped | Lookup::Excluded { .. } => Mapping::Unmapped,
-        Lookup::Mapped { .. } if contains_backslash(uri) => {
-            Mapping::Refused("the path contains a backslash")
-        }
+        Lookup::Mapped { .. } if contains_backslash(uri) => Mapping::Refused(BACKSLASH.to_owned()),
         Lookup::Mapped { rule } => Mapping::Mapped(rule, normalized),
     }
 }
@@ -134,20 +134,22 @@ pub(super) unsafe extern "C" fn translate_name(raw: *mut ffi::request_rec) -> c_
     }
 }
 
+fn refuse_path(record: &Record<'_>, runtime: &Runtime, path: &[u8], why: &str) -> c_int {
+    jk_log!(
+        record.sink(runtime),
+        Level::Info,
+        "bad_path: {why}; outcome=400 path={}",
+        path.get(..200).unwrap_or(path).escape_ascii()
+    );
+    BAD_REQUEST
+}
+
 /// Maps a request and, where a rule matches, makes it ours.
 fn map_request(record: Record<'_>, runtime: &Runtime) -> Result<bool, c_int> {
     let original = record.uri();
     let (rule, normalized) = match map(runtime, original) {
         Mapping::Unmapped => return Ok(false),
-        Mapping::Refused(why) => {
-            jk_log!(
-                record.sink(runtime),
-                Level::Info,
-                "bad_path: {why}; outcome=400 path={}",
-                original.get(..200).unwrap_or(original).escape_ascii()
-            );
-            return Err(BAD_REQUEST);
-        }
+        Mapping::Refused(why) => return Err(refuse_path(&record, runtime, original, &why)),
         Mapping::Mapped(rule, normalized) => (rule, normalized),
     };
     let pool = record.pool();
@@ -276,9 +278,11 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
         None => map(runtime, path),
     };
     let (worker, name) = match (notes.worker, named, mapping) {
-        (_, _, Mapping::Refused(_)) => return BAD_REQUEST,
+        (_, _, Mapping::Refused(why)) => return refuse_path(&record, runtime, path, &why),
         (Some(worker), name, _) => (Some(worker), name.unwrap_or_default()),
-        (None, Some(_), _) if contains_backslash(path) => return BAD_REQUEST,
+        (None, Some(_), _) if contains_backslash(path) => {
+            return refuse_path(&record, runtime, path, BACKSLASH);
+        }
         (None, Some(name), _) => (runtime.workers.position(name), name),
         (None, None, Mapping::Mapped(rule, _)) => {
             (runtime.rule_worker(rule), runtime.worker_name(rule))

@@ -3,6 +3,7 @@
 //! All of the configuration is checked in the check_config hook, which `httpd -t` runs as well;
 //! every problem is reported with its place before httpd refuses to start.
 
+use std::collections::HashMap;
 use std::ffi::c_int;
 use std::iter;
 use std::path::PathBuf;
@@ -94,27 +95,32 @@ unsafe fn separate(pool: Pool<'_>, main: *mut ffi::server_rec) {
     }
 }
 
+/// Runs a hook of httpd's start; after a panic httpd does not start.
+fn start_hook(body: impl FnOnce() -> c_int) -> c_int {
+    guard(
+        |message| {
+            log::startup(None, Level::Emerg, &format!("mod_jk: internal error: {message}"));
+            REFUSE
+        },
+        body,
+    )
+}
+
 pub(super) unsafe extern "C" fn check_config(
     pconf: *mut ffi::apr_pool_t,
     _plog: *mut ffi::apr_pool_t,
     _ptemp: *mut ffi::apr_pool_t,
     main: *mut ffi::server_rec,
 ) -> c_int {
-    guard(
-        |message| {
-            log::startup(None, Level::Emerg, &format!("mod_jk: internal error: {message}"));
-            REFUSE
-        },
-        || {
-            // SAFETY: httpd passes the configuration pool.
-            let pool = unsafe { Pool::new(pconf) };
-            // SAFETY: httpd passes the main server; one thread runs the hooks of the check.
-            unsafe { separate(pool, main) };
-            // SAFETY: as above.
-            let all: Vec<&ffi::server_rec> = unsafe { servers(main) }.collect();
-            check(&all)
-        },
-    )
+    start_hook(|| {
+        // SAFETY: httpd passes the configuration pool.
+        let pool = unsafe { Pool::new(pconf) };
+        // SAFETY: httpd passes the main server; one thread runs the hooks of the check.
+        unsafe { separate(pool, main) };
+        // SAFETY: as above.
+        let all: Vec<&ffi::server_rec> = unsafe { servers(main) }.collect();
+        check(&all)
+    })
 }
 
 fn check(servers: &[&ffi::server_rec]) -> c_int {
@@ -201,27 +207,33 @@ fn read_workers(raw: &RawConfig, pool_size: usize, problems: &mut Problems) -> V
         }
     }
     let workers = validate(&properties, &Defaults { pool_size }, problems).workers;
-    for worker in &workers {
-        warn_of_unresolved_host(worker, &properties, problems);
-    }
+    warn_of_unresolved_hosts(&workers, &properties, problems);
     workers
 }
 
 /// A host without address may get one while httpd runs, so it does not keep httpd from starting.
-fn warn_of_unresolved_host(worker: &WorkerConfig, all: &Properties, problems: &mut Problems) {
-    let Target::Tcp { host, port } = &worker.target else {
-        return;
-    };
-    let key = format!("worker.{}.host", worker.name);
-    let (Err(e), Some(property)) = (net::resolve(host, *port), all.find(key.as_bytes())) else {
-        return;
-    };
-    problems.warning(
-        &property.place,
-        key,
-        format!("\"{host}\" cannot be resolved now ({e}): requests get 503 until it can"),
-        "correct the name, or make it known to this host",
-    );
+/// Each is looked up once, however many workers have it: a resolver that is out of reach takes its
+/// time.
+fn warn_of_unresolved_hosts(workers: &[WorkerConfig], all: &Properties, problems: &mut Problems) {
+    let mut looked_up: HashMap<&str, Result<(), String>> = HashMap::new();
+    for worker in workers {
+        let Target::Tcp { host, port } = &worker.target else {
+            continue;
+        };
+        let result = looked_up
+            .entry(host)
+            .or_insert_with(|| net::resolve(host, *port).map(drop).map_err(|e| e.to_string()));
+        let key = format!("worker.{}.host", worker.name);
+        let (Err(e), Some(property)) = (result, all.find(key.as_bytes())) else {
+            continue;
+        };
+        problems.warning(
+            &property.place,
+            key,
+            format!("\"{host}\" cannot be resolved now ({e}): requests get 503 until it can"),
+            "correct the name, or make it known to this host",
+        );
+    }
 }
 
 #[cfg(unix)]
@@ -336,23 +348,17 @@ pub(super) unsafe extern "C" fn post_config(
     _ptemp: *mut ffi::apr_pool_t,
     main: *mut ffi::server_rec,
 ) -> c_int {
-    guard(
-        |message| {
-            log::startup(None, Level::Emerg, &format!("mod_jk: internal error: {message}"));
-            REFUSE
-        },
-        || {
-            // SAFETY: httpd passes the main server of the configuration that has been checked.
-            let all: Vec<&ffi::server_rec> = unsafe { servers(main) }.collect();
-            if !open_logs(&all) {
-                return REFUSE;
-            }
-            let version = concat!("mod_jk/", env!("CARGO_PKG_VERSION"), "\0");
-            // SAFETY: the configuration pool and a constant C string.
-            unsafe { ffi::ap_add_version_component(pconf, version.as_ptr().cast()) };
-            OK
-        },
-    )
+    start_hook(|| {
+        // SAFETY: httpd passes the main server of the configuration that has been checked.
+        let all: Vec<&ffi::server_rec> = unsafe { servers(main) }.collect();
+        if !open_logs(&all) {
+            return REFUSE;
+        }
+        let version = concat!("mod_jk/", env!("CARGO_PKG_VERSION"), "\0");
+        // SAFETY: the configuration pool and a constant C string.
+        unsafe { ffi::ap_add_version_component(pconf, version.as_ptr().cast()) };
+        OK
+    })
 }
 
 /// Opens each JkLogFile once, however many servers share it.

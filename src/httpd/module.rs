@@ -12,7 +12,7 @@ use super::{handler, lifecycle};
 
 /// What `LoadModule jk_module …` loads. httpd writes into it while it loads and registers us.
 #[unsafe(no_mangle)]
-#[allow(non_upper_case_globals, unreachable_pub)]
+#[allow(non_upper_case_globals, unreachable_pub, reason = "httpd looks the symbol up by this name")]
 pub static mut jk_module: ffi::module = ffi::module {
     version: ffi::MODULE_MAGIC_NUMBER_MAJOR as c_int,
     minor_version: ffi::MODULE_MAGIC_NUMBER_MINOR as c_int,

@@ -155,6 +155,19 @@ pub(super) fn int<T: TryInto<c_int>>(n: T) -> c_int {
     n.try_into().unwrap_or(c_int::MAX)
 }
 
+/// Whether a status of APR says that the client's connection is of no use any more.
+pub(super) fn is_connection_lost(status: ffi::apr_status_t) -> bool {
+    [
+        int(ffi::APR_ECONNABORTED),
+        int(ffi::APR_ECONNRESET),
+        int(ffi::APR_EOF),
+        int(ffi::APR_EPIPE),
+        int(ffi::APR_INCOMPLETE),
+        int(ffi::APR_TIMEUP),
+    ]
+    .contains(&status)
+}
+
 /// A null pointer for an optional argument.
 pub(super) fn nothing<T>() -> *mut T {
     ptr::null_mut()

@@ -1,5 +1,6 @@
 //! A request of httpd: its record, and the same request as the core sees it.
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int};
 use std::iter;
 use std::marker::PhantomData;
@@ -92,6 +93,17 @@ impl<'r> Record<'r> {
         unsafe { (*self.raw.as_ptr()).clength = 0 };
         // SAFETY: as in `set_handler`.
         unsafe { (*self.raw.as_ptr()).mtime = 0 }
+    }
+
+    /// Puts other output filters in place and returns those that were there.
+    pub(super) fn replace_output_filters(
+        &self,
+        filters: *mut ffi::ap_filter_t,
+    ) -> *mut ffi::ap_filter_t {
+        let before = self.get().output_filters;
+        // SAFETY: as in `set_handler`; the caller puts the old ones back before anybody writes.
+        unsafe { (*self.raw.as_ptr()).output_filters = filters };
+        before
     }
 
     /// Where httpd keeps what it knows of the file.
@@ -378,10 +390,10 @@ impl<'r> HttpdRequest<'r> {
         record: Record<'r>,
         runtime: &'r Runtime,
         path: &[u8],
-        committed: &'r std::cell::Cell<bool>,
+        committed: &'r Cell<bool>,
     ) -> Result<Self, c_int> {
         let environment = Environment::read(record.environment());
-        let body = BodyReader::new(record, environment.ignore_content_length)?;
+        let body = BodyReader::new(record, environment.ignore_content_length, committed)?;
         let facts = facts(&record, &environment, path);
         Ok(Self {
             output: Output::new(record, committed),
@@ -437,7 +449,7 @@ fn facts<'r>(record: &Record<'r>, environment: &Environment<'r>, path: &[u8]) ->
 impl HttpdRequest<'_> {
     /// Panics where the client's header `X-Jk-Test-Panic` names this moment: `before` or `after`
     /// the response has begun.
-    #[allow(clippy::panic)]
+    #[allow(clippy::panic, reason = "the feature is there to panic")]
     pub(super) fn panic_if_asked(&self, moment: &str) {
         if self.record.headers_in().get(c"X-Jk-Test-Panic") == Some(moment.as_bytes()) {
             panic!("asked to panic {moment} the response");

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ffi::c_char;
 
 use super::ffi;
-use super::pool::{Pool, int, nothing};
+use super::pool::{Pool, int, is_connection_lost, nothing};
 use super::request::Record;
 use crate::ajp::exchange::decimal;
 use crate::ajp::message::ResponseHead;
@@ -21,13 +21,22 @@ pub(super) struct Output<'r> {
     brigade: *mut ffi::apr_bucket_brigade,
     held: usize,
     finished: bool,
+    /// Something has passed the filters.
+    sent: bool,
     /// Outlives a panic, which must know whether the response had begun.
     committed: &'r Cell<bool>,
 }
 
 impl<'r> Output<'r> {
     pub(super) fn new(record: Record<'r>, committed: &'r Cell<bool>) -> Self {
-        Self { record, brigade: std::ptr::null_mut(), held: 0, finished: false, committed }
+        Self {
+            record,
+            brigade: std::ptr::null_mut(),
+            held: 0,
+            finished: false,
+            sent: false,
+            committed,
+        }
     }
 
     pub(super) fn is_committed(&self) -> bool {
@@ -122,8 +131,12 @@ impl<'r> Output<'r> {
         let bucket = unsafe { ffi::apr_bucket_eos_create(allocator) };
         self.append(bucket);
         self.pass()?;
-        // A filter may drop what stands behind the end, so the flush comes by itself.
-        if now { self.flush() } else { Ok(()) }
+        if now {
+            // A filter may drop what stands behind the end, so the flush comes by itself. A client
+            // that has all of the response may be gone by then, and has lost nothing.
+            let _ = self.flush();
+        }
+        Ok(())
     }
 
     /// Takes status, headers and held body back.
@@ -173,14 +186,19 @@ impl<'r> Output<'r> {
         let status = unsafe { ffi::ap_pass_brigade(filters, self.brigade) };
         // SAFETY: a live brigade.
         unsafe { ffi::apr_brigade_cleanup(self.brigade.cast()) };
-        if status == ffi::AP_FILTER_ERROR {
-            return Err(ResponseError::Answered);
-        }
-        if status != 0 || self.record.connection().aborted != 0 {
+        if self.record.connection().aborted != 0 || is_connection_lost(status) {
             self.record.abort_connection();
             return Err(ResponseError::ClientGone);
         }
-        Ok(())
+        match status {
+            0 => {
+                self.sent = true;
+                Ok(())
+            }
+            // httpd ignores the answer of its own where a part of ours has gone out.
+            ffi::AP_FILTER_ERROR if !self.sent => Err(ResponseError::Answered),
+            status => Err(ResponseError::Failed(status)),
+        }
     }
 
     fn brigade(&mut self) -> *mut ffi::apr_bucket_brigade {

@@ -215,7 +215,7 @@ impl Failure {
             | Self::TooLarge { .. }
             | Self::ClientBody { .. }
             | Self::Response(ResponseError::ClientGone) => Level::Info,
-            Self::Response(ResponseError::Answered) => Level::Warn,
+            Self::Response(_) => Level::Warn,
             _ => Level::Error,
         }
     }
@@ -248,6 +248,7 @@ impl Failure {
             Self::ClientBody { source, .. } => source.event(),
             Self::Response(ResponseError::ClientGone) => "client_abort",
             Self::Response(ResponseError::Answered) => "response_refused",
+            Self::Response(ResponseError::Failed(_)) => "response_failed",
         }
     }
 }
@@ -281,9 +282,11 @@ mod tests {
             (body(BodyError::Disconnected), Some(400), false, false, false),
             (body(BodyError::Malformed), Some(400), false, false, false),
             (body(BodyError::TooLarge), Some(413), false, false, false),
+            (body(BodyError::Refused(7)), Some(400), false, false, false),
             (body(BodyError::Answered(413)), None, false, false, false),
             (Failure::Response(ResponseError::ClientGone), None, false, false, false),
             (Failure::Response(ResponseError::Answered), None, false, false, false),
+            (Failure::Response(ResponseError::Failed(7)), None, false, false, false),
         ];
         for (failure, status, retryable, lost, down) in table {
             assert_eq!(failure.http_status(), status, "{failure:?}");

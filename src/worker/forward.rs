@@ -254,7 +254,9 @@ impl<R: Request> Serving<'_, R> {
             _ if self.request.is_committed() => {
                 self.request.abort();
                 match failure {
-                    Failure::Response(_) => (Outcome::ClientGone, "client gone".to_owned()),
+                    Failure::Response(ResponseError::ClientGone) => {
+                        (Outcome::ClientGone, "client gone".to_owned())
+                    }
                     _ => (Outcome::Aborted, "aborted".to_owned()),
                 }
             }

@@ -14,8 +14,10 @@
 )]
 
 mod app;
+mod build;
 mod compliance;
 mod config;
+mod decode;
 mod faults;
 mod harness;
 mod policy;

@@ -3,38 +3,7 @@
 use super::case::{Case, get, request};
 use super::run::Group;
 use crate::support::client::Noise;
-use crate::support::packet;
-
-/// Every method that has a code.
-const METHODS: [&str; 27] = [
-    "OPTIONS",
-    "GET",
-    "HEAD",
-    "POST",
-    "PUT",
-    "DELETE",
-    "TRACE",
-    "PROPFIND",
-    "PROPPATCH",
-    "MKCOL",
-    "COPY",
-    "MOVE",
-    "LOCK",
-    "UNLOCK",
-    "ACL",
-    "REPORT",
-    "VERSION-CONTROL",
-    "CHECKIN",
-    "CHECKOUT",
-    "UNCHECKOUT",
-    "SEARCH",
-    "MKWORKSPACE",
-    "UPDATE",
-    "LABEL",
-    "MERGE",
-    "BASELINE-CONTROL",
-    "MKACTIVITY",
-];
+use crate::support::packet::{self, METHODS};
 
 pub(super) fn group() -> Group {
     // Each variable is set for the path of its name.

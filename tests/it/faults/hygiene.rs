@@ -290,3 +290,22 @@ fn the_secret_is_sent_and_never_logged() {
     assert!(!httpd.jk_log().contains("hush-hush"));
     assert!(!httpd.error_log().contains("hush-hush"));
 }
+
+/// A header that httpd's own configuration breaks is httpd's to refuse; its page stands.
+#[test]
+fn a_response_that_httpd_refuses_is_answered_by_httpd() {
+    let stage = Stage::with(|builder| {
+        builder.modules(&["headers", "env"]).config(
+            "<Location /w/case>\nSetEnv BAD \"a\u{1}b\"\nHeader set X-Bad \"%{BAD}e\"\n</Location>",
+        )
+    });
+    let path = unique("w", "case");
+    stage.play(&path, |conn, _| {
+        conn.send(&packet::answer(200, &[], b"fine"))?;
+        Ok(Action::Keep)
+    });
+    let mark = stage.mark();
+    let answer = client::get(stage.httpd.addr(), &path);
+    assert_eq!(answer.status(), 500, "{answer:?}");
+    stage.check_after("refused", &mark, "w", Some(("warn", "response_refused")), None);
+}

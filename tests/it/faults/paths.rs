@@ -1,7 +1,8 @@
 //! Which paths are mapped and what the engine gets of them: the table of spec/reliability.md 2.5,
 //! with the mount `/t|/*` and a denied `/t/secret`.
 
-use crate::support::client::{Client, Response};
+use super::stage::Stage;
+use crate::support::client::{self, Client, Response};
 use crate::support::engine::Engine;
 use crate::support::httpd::{Httpd, Module};
 
@@ -147,4 +148,18 @@ fn long_paths_are_mapped_or_refused() {
     }
     assert_eq!(httpd.only_child(), child);
     assert_eq!(ask(&httpd, "/t/next").text(), "/t/next");
+}
+
+#[test]
+fn a_refused_path_is_logged_however_the_request_came_here() {
+    let stage = Stage::with(|builder| {
+        builder.modules(&["env"]).config(
+            "<Location /by-handler>\nSetHandler jakarta-servlet\nSetEnv JK_WORKER_NAME w\n</Location>",
+        )
+    });
+    for path in ["/w/a%5cb", "/by-handler/a%5cb"] {
+        let before = stage.httpd.jk_log().matches("bad_path").count();
+        assert_eq!(client::get(stage.httpd.addr(), path).status(), 400, "{path}");
+        assert_eq!(stage.httpd.jk_log().matches("bad_path").count(), before + 1, "{path}");
+    }
 }

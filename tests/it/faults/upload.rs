@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
-use super::case::{Ask, Case, Fate, Sees, Step, Then, end, ok};
+use super::case::{Ask, Case, Fate, Sees, Step, Then, end, flush, ok};
 use super::stage::{Stage, unique};
 use crate::support::client::{self, Client, Noise};
 use crate::support::engine::Action;
@@ -407,4 +407,38 @@ fn f14_the_engine_answers_while_the_client_still_sends() {
 /// A few rows of every sort, for other places than event and HTTP/1.1.
 pub(super) fn representatives() -> Vec<Case> {
     cases().into_iter().step_by(3).collect()
+}
+
+/// Once the answer has begun, httpd's refusal of the body must neither end it as if it were whole
+/// nor end the upload as if that were.
+#[test]
+fn a_body_that_httpd_refuses_after_the_answer_has_begun_is_never_taken_for_whole() {
+    let stage = Stage::with(|builder| {
+        builder.config("<Location /w/case>\nLimitRequestBody 20000\n</Location>")
+    });
+    let chunk = |data: &[u8]| [format!("{:x}\r\n", data.len()).as_bytes(), data, b"\r\n"].concat();
+    let too_much = Noise::bytes(30_000).chunks(1000).flat_map(chunk).collect::<Vec<u8>>();
+    for (what, rest) in [("a bad chunk", b"ZZ\r\n".to_vec()), ("too much", too_much)] {
+        let path = unique("w", "case");
+        stage.play(&path, |conn, _| {
+            conn.send(&[ok(&[]), body_chunk(b"begun"), flush()].concat())?;
+            // What comes last must be the end of the connection, never the end of the body.
+            loop {
+                if conn.ask_body(8186)?.is_empty() {
+                    conn.send(&[body_chunk(b"whole"), end_response(true)].concat())?;
+                    return Ok(Action::Keep);
+                }
+            }
+        });
+        let mark = stage.mark();
+        let mut client = Client::connect(stage.httpd.addr());
+        let head = client::head("POST", &path, &[("Transfer-Encoding", "chunked")]) + "\r\n";
+        client.send(&[head.as_bytes(), &chunk(b"abcde")].concat()).expect("sent");
+        client.peek(b"HTTP/1.1 200".len());
+        let _ = client.send(&rest);
+        let whole = client.try_read_response("POST").is_ok_and(|answer| answer.end.is_complete());
+        assert!(!whole, "{what}: the answer looks whole");
+        drop(client);
+        stage.check_after(what, &mark, "w", Some(("info", "client_body_refused")), None);
+    }
 }

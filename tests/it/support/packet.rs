@@ -3,7 +3,7 @@
 //! read is a failed test.
 
 /// Method names by their code, from code 1.
-const METHODS: [&str; 27] = [
+pub(crate) const METHODS: [&str; 27] = [
     "OPTIONS",
     "GET",
     "HEAD",
