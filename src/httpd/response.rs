@@ -132,8 +132,8 @@ impl<'r> Output<'r> {
         self.append(bucket);
         self.pass()?;
         if now {
-            // A filter may drop what stands behind the end, so the flush comes by itself. A client
-            // that has all of the response may be gone by then, and has lost nothing.
+            // A filter may drop what stands behind the end, so the flush comes by itself; whether
+            // it finds a client is of no interest.
             let _ = self.flush();
         }
         Ok(())
@@ -186,7 +186,9 @@ impl<'r> Output<'r> {
         let status = unsafe { ffi::ap_pass_brigade(filters, self.brigade) };
         // SAFETY: a live brigade.
         unsafe { ffi::apr_brigade_cleanup(self.brigade.cast()) };
-        if self.record.connection().aborted != 0 || is_connection_lost(status) {
+        // A client may be gone as soon as it has the end of its response, and has lost nothing.
+        let is_gone = self.record.connection().aborted != 0 && !(status == 0 && self.finished);
+        if is_gone || is_connection_lost(status) {
             self.record.abort_connection();
             return Err(ResponseError::ClientGone);
         }
