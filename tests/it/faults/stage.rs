@@ -58,8 +58,8 @@ pub(super) fn unique(worker: &str, what: &str) -> String {
     format!("/{worker}/{what}/{}", TOKEN.fetch_add(1, Ordering::Relaxed))
 }
 
-const WORKERS: &str = "worker.t.reply_timeout=150
-worker.p.prepost_timeout=150
+const WORKERS: &str = "worker.t.reply_timeout=500
+worker.p.prepost_timeout=500
 worker.p.retry_interval=1";
 
 impl Stage {

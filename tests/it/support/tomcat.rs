@@ -292,7 +292,7 @@ impl Tomcat {
         // the speed.
         let mut command = Command::new("java");
         command
-            .args(["-XX:+UseSerialGC", "-Xshare:auto", "-Xmx256m"])
+            .args(["-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xshare:auto", "-Xmx256m"])
             .args(["-Djava.awt.headless=true", "-Djava.security.egd=file:/dev/urandom"])
             .arg("-cp")
             .arg(format!("{HOME}/bin/bootstrap.jar:{HOME}/bin/tomcat-juli.jar"))
