@@ -255,9 +255,7 @@ impl<'r> BodyReader<'r> {
 
     fn brigade(&mut self) -> *mut ffi::apr_bucket_brigade {
         if self.brigade.is_null() {
-            let allocator = self.record.connection().bucket_alloc;
-            // SAFETY: the request's pool and its connection's allocator.
-            self.brigade = unsafe { ffi::apr_brigade_create(self.record.get().pool, allocator) };
+            self.brigade = self.record.new_brigade();
         }
         self.brigade
     }

@@ -198,6 +198,13 @@ impl<'r> Record<'r> {
         unsafe { &*self.get().connection }
     }
 
+    /// A new brigade for this request's filters; it ends with the request.
+    pub(super) fn new_brigade(&self) -> *mut ffi::apr_bucket_brigade {
+        let allocator = self.connection().bucket_alloc;
+        // SAFETY: the request's pool and its connection's allocator.
+        unsafe { ffi::apr_brigade_create(self.get().pool, allocator) }
+    }
+
     /// Has httpd close the client connection after this request.
     pub(super) fn close_connection(&self) {
         let connection = self.get().connection;

@@ -2,7 +2,6 @@
 //! events to the client (spec/mod_jk.md 4.5, 4.7).
 #![forbid(unsafe_code)]
 
-use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::buffers::{Buffer, Inbox};
@@ -196,9 +195,6 @@ impl<R: Request> Drive<'_, R> {
                 Ok(())
             }
             Err(e) if is_timeout(&e) => Err(timed_out()),
-            Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
-                Err(Failure::Closed { partial, missing })
-            }
             Err(e) => Err(Failure::Reset(e)),
         }
     }

@@ -1,7 +1,7 @@
 //! What was seen of a case: at the engine and at the client.
 
 use crate::support::client::{BodyEnd, NoResponse, Response};
-use crate::support::packet::FORWARD_REQUEST;
+use crate::support::packet::{FORWARD_REQUEST, REQUEST_HEADERS};
 
 /// Everything that one case brought about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,22 +130,6 @@ struct Layout {
 
 impl Layout {
     fn of(packet: &[u8]) -> Self {
-        const CODES: [&str; 14] = [
-            "accept",
-            "accept-charset",
-            "accept-encoding",
-            "accept-language",
-            "authorization",
-            "connection",
-            "content-type",
-            "content-length",
-            "cookie",
-            "cookie2",
-            "host",
-            "pragma",
-            "referer",
-            "user-agent",
-        ];
         // Magic, length, code and method; protocol, URI, address, host, name; port, TLS or not.
         let count = (0..5).fold(6, |at, _| skip_string(packet, at)) + 3;
         let mut at = count + 2;
@@ -155,7 +139,7 @@ impl Layout {
             let code = word(packet, at);
             let name = if code >> 8 == 0xA0 {
                 at += 2;
-                CODES[usize::from(code & 0xFF) - 1].to_owned()
+                REQUEST_HEADERS[usize::from(code & 0xFF) - 1].to_owned()
             } else {
                 at = skip_string(packet, at);
                 String::from_utf8_lossy(&packet[start + 2..at - 1]).to_ascii_lowercase()

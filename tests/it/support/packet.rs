@@ -34,7 +34,7 @@ pub(crate) const METHODS: [&str; 27] = [
 ];
 
 /// Request header names by their code, from 0xA001.
-const REQUEST_HEADERS: [&str; 14] = [
+pub(crate) const REQUEST_HEADERS: [&str; 14] = [
     "accept",
     "accept-charset",
     "accept-encoding",
