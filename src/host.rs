@@ -1,10 +1,13 @@
 //! The seam between the core and a web server: what the core needs from one (DESIGN.md 2).
 #![forbid(unsafe_code)]
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 pub use crate::ajp::exchange::RequestBody;
 use crate::ajp::message::ResponseHead;
+use crate::config::StatusList;
 use crate::log::Log;
 
 /// Facts of a request as the engine shall see them (spec/mod_jk.md 4.4). The web server's own
@@ -41,6 +44,31 @@ pub struct Facts<'a> {
     pub route: Option<&'a [u8]>,
     /// TLS data, where the client connection is TLS.
     pub tls: Option<Tls<'a>>,
+    /// Names and values that the administrator adds (JkEnvVar), in their order.
+    pub environment: &'a [(&'a [u8], &'a [u8])],
+}
+
+/// How one request is to be served: what the server's options, the mapping rule and the request's
+/// environment say beyond the worker's own settings (spec/mod_jk.md 6.11).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Policy<'a> {
+    /// Longest gap between two packets of the answer; `Some(None)`: none. `None`: the worker's.
+    pub reply_timeout: Option<Option<Duration>>,
+    /// Replaces the worker's `fail_on_status`.
+    pub fail_on_status: Option<&'a StatusList>,
+    /// Answers with this status and above are replaced by the web server's error page.
+    pub use_server_errors: Option<u16>,
+    /// `JkOptions +DisableReuse`: close the connection to the engine after the response.
+    pub disable_reuse: bool,
+    /// `JkOptions +FlushPackets`: flush to the client after every body packet.
+    pub flush_packets: bool,
+    /// `JkOptions +FlushHeader`: flush to the client right after the response headers.
+    pub flush_header: bool,
+    /// `JkOptions +ForwardHopByHop`: forward hop-by-hop request headers as C mod_jk does, but for
+    /// Transfer-Encoding.
+    pub forward_hop_by_hop: bool,
+    /// `JkOptions +DropUnderscoreHeaders`: drop request headers with `_` in their name.
+    pub drop_underscore_headers: bool,
 }
 
 /// TLS data of the client connection (spec/mod_jk.md 4.6).
@@ -135,6 +163,9 @@ pub trait Request: Log {
     /// What the engine shall see.
     fn facts(&self) -> Facts<'_>;
 
+    /// How it is to be served.
+    fn policy(&self) -> Policy<'_>;
+
     /// The client's headers in their order.
     fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone;
 
@@ -153,6 +184,10 @@ pub trait Request: Log {
         head: &ResponseHead<'_>,
         headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
     );
+
+    /// Adds a `WWW-Authenticate` header to the error page with which the web server replaces an
+    /// answer of the engine.
+    fn add_challenge(&mut self, value: &[u8]);
 
     /// Takes parts of the response body; may hold them back until more comes or a flush.
     ///
@@ -179,7 +214,7 @@ pub trait Request: Log {
     fn retract(&mut self);
 
     /// Waits before an attempt is repeated.
-    fn pause(&self, time: std::time::Duration);
+    fn pause(&self, time: Duration);
 
     /// Ends a committed response so that the client can see that it is incomplete.
     fn abort(&mut self);

@@ -4,6 +4,7 @@
 //! ```text
 //! ajp                      bytes on the wire; pure
 //! config mapping           what the files say; which path belongs to whom
+//! shared                   what all processes see
 //! net worker               sockets; pool, exchange, retries
 //! host log                 the seam between worker and web server
 //! httpd                    Apache httpd: all C, all unsafe code
@@ -40,6 +41,7 @@ pub mod host;
 pub mod log;
 pub mod mapping;
 pub mod net;
+pub mod shared;
 pub mod worker;
 
 mod httpd;

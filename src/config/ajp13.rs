@@ -8,7 +8,7 @@ use super::{
     settings::{BYTES, COUNT, Settings, unless_zero},
     target::target,
     text::{quoted, suggestion},
-    worker::{ConnectOptions, PacketSize, Secret, WorkerConfig},
+    worker::{Ajp13Config, ConnectOptions, PacketSize, RecoveryOptions, Secret, StatusList},
 };
 
 /// The types of C mod_jk.
@@ -17,23 +17,27 @@ const TYPES: [&str; 5] = ["ajp12", "ajp13", "ajp14", "lb", "status"];
 /// Decided in spec/reliability.md 0; C mod_jk leaves it to the system.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_PING_TIMEOUT: Duration = Duration::from_secs(10);
+const DEFAULT_DNS_TTL: Duration = Duration::from_secs(60);
 const DEFAULT_RETRIES: u32 = 2;
 const DEFAULT_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Reads one worker. `default_pool_size` is at least 1.
-pub(super) fn worker(settings: &mut Settings<'_>, default_pool_size: usize) -> WorkerConfig {
+pub(super) fn worker(settings: &mut Settings<'_>, default_pool_size: usize) -> Ajp13Config {
     check_type(settings);
     let packet_size = packet_size(settings);
     let socket_timeout = settings.seconds("socket_timeout").and_then(unless_zero);
     let pings = Pings::read(settings);
     let retries = retries(settings);
+    let pool_size = pool_size(settings, default_pool_size);
     let retry_interval = settings.milliseconds("retry_interval").unwrap_or(DEFAULT_RETRY_INTERVAL);
-    WorkerConfig {
+    Ajp13Config {
         name: settings.name.clone(),
         target: target(settings),
         secret: settings.find("secret").map(|found| Secret::new(&found.value)),
         packet_size,
-        pool_size: pool_size(settings, default_pool_size),
+        pool_size,
+        pool_min_size: pool_size.div_ceil(2),
+        pool_idle_timeout: None,
         acquire_timeout: settings
             .milliseconds("connection_acquire_timeout")
             .unwrap_or(retry_interval.saturating_mul(retries)),
@@ -45,13 +49,20 @@ pub(super) fn worker(settings: &mut Settings<'_>, default_pool_size: usize) -> W
             keepalive: settings.switch("socket_keepalive", false),
             buffer: buffer(settings, packet_size),
             prefer_ipv6: settings.switch("prefer_ipv6", false),
+            source: None,
+            dns_ttl: DEFAULT_DNS_TTL,
         },
         socket_timeout,
         connect_ping: pings.connect,
         prepost_ping: pings.prepost,
+        ping_interval: None,
+        idle_ping: Some(DEFAULT_PING_TIMEOUT),
         reply_timeout: settings.milliseconds("reply_timeout").and_then(unless_zero),
         retries,
         retry_interval,
+        recovery: RecoveryOptions::default(),
+        fail_on_status: StatusList::default(),
+        busy_limit: None,
     }
 }
 
@@ -177,10 +188,10 @@ impl Pings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Defaults, Problems, Properties, Target, validate};
+    use crate::config::{Defaults, Problems, Properties, Target, WorkerConfig, validate};
 
     /// Worker `a` with these properties, and what is said about them.
-    fn read(lines: &str) -> (WorkerConfig, Vec<String>) {
+    fn read(lines: &str) -> (Ajp13Config, Vec<String>) {
         let mut text = "worker.list=a\nworker.a.type=ajp13\n".to_string();
         for line in lines.lines() {
             text.push_str(&format!("worker.a.{line}\n"));
@@ -189,10 +200,11 @@ mod tests {
         properties.read_text(text.as_bytes(), "w", &|_| None, &mut problems);
         let mut workers = validate(&properties, &Defaults { pool_size: 25 }, &mut problems);
         let shown = problems.iter().map(ToString::to_string).collect();
-        (workers.workers.remove(0), shown)
+        let WorkerConfig::Ajp13(config) = workers.workers.remove(0);
+        (*config, shown)
     }
 
-    fn config(lines: &str) -> WorkerConfig {
+    fn config(lines: &str) -> Ajp13Config {
         let (config, problems) = read(lines);
         assert_eq!(problems, [""; 0]);
         config

@@ -20,6 +20,7 @@ pub mod workers;
 pub use error::{Place, Problem, Problems, Severity};
 pub use properties::{Environment, Properties, Property};
 pub use worker::{
-    ConnectOptions, PacketSize, Secret, Target, WorkerConfig, WorkerName, WorkerNameError, Workers,
+    Ajp13Config, ConnectOptions, PacketSize, RecoveryOptions, Secret, StatusFailure, StatusList,
+    Target, WorkerConfig, WorkerName, WorkerNameError, Workers,
 };
 pub use workers::{Defaults, validate};

@@ -159,11 +159,58 @@ pub struct ConnectOptions {
     pub buffer: Option<usize>,
     /// Among several addresses take IPv6 first.
     pub prefer_ipv6: bool,
+    /// Local name or address to connect from (`source`); `None` leaves it to the system.
+    pub source: Option<String>,
+    /// How long an address that a name was resolved to is good for; a failed connection ends it
+    /// before. New here: C mod_jk resolves once.
+    pub dns_ttl: Duration,
+}
+
+/// `recovery_options`: what may be sent again beyond the rules of spec/reliability.md 0, set by hand
+/// ([5.5], bits 1 to 16). `None` where the property is not set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RecoveryOptions(pub Option<u32>);
+
+/// `fail_on_status`: statuses of an engine that count as its failure [5.7].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StatusList(Box<[i32]>);
+
+/// What a status in a [`StatusList`] means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusFailure {
+    /// The engine is taken for broken.
+    Engine,
+    /// Only this request failed (the list has the negative number).
+    Request,
+}
+
+impl StatusList {
+    /// A list of numbers; 0 matches nothing.
+    pub fn new(statuses: impl IntoIterator<Item = i32>) -> StatusList {
+        StatusList(statuses.into_iter().collect())
+    }
+
+    /// Whether nothing is listed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The numbers as written.
+    pub fn statuses(&self) -> &[i32] {
+        &self.0
+    }
+
+    /// What the list says of a status of the engine; the first entry for it decides.
+    pub fn failure(&self, status: u16) -> Option<StatusFailure> {
+        let status = i32::from(status);
+        let found = self.0.iter().find(|listed| listed.checked_abs() == Some(status))?;
+        Some(if *found > 0 { StatusFailure::Engine } else { StatusFailure::Request })
+    }
 }
 
 /// One worker of type ajp13, ready for use.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkerConfig {
+pub struct Ajp13Config {
     /// Its name in `worker.list` and in mounts.
     pub name: WorkerName,
     /// Where the engine listens.
@@ -174,6 +221,10 @@ pub struct WorkerConfig {
     pub packet_size: PacketSize,
     /// Connections per process, at least 1.
     pub pool_size: usize,
+    /// Connections that idle closing leaves open (`connection_pool_minsize`).
+    pub pool_min_size: usize,
+    /// Idle connections older than this are closed (`connection_pool_timeout`); `None`: never.
+    pub pool_idle_timeout: Option<Duration>,
     /// Longest wait for a free connection. Zero: one attempt without waiting (C mod_jk: every request
     /// gets 503, trap 3 of [9.2]).
     pub acquire_timeout: Duration,
@@ -185,12 +236,46 @@ pub struct WorkerConfig {
     pub connect_ping: Option<Duration>,
     /// Send CPING before each request and wait this long for CPONG; `None` for no ping.
     pub prepost_ping: Option<Duration>,
+    /// Idle connections get a CPING after this time (`connection_ping_interval`); `None`: never.
+    pub ping_interval: Option<Duration>,
+    /// Longest wait for the CPONG of an idle connection (`ping_timeout`); `None`: no pings of idle
+    /// connections.
+    pub idle_ping: Option<Duration>,
     /// Longest time between two packets of an answer; `None` for no limit.
     pub reply_timeout: Option<Duration>,
     /// Attempts on this engine, at least 1.
     pub retries: u32,
     /// Pause before each attempt but the first; zero for none.
     pub retry_interval: Duration,
+    /// What else may be sent again.
+    pub recovery: RecoveryOptions,
+    /// Statuses that count as failures.
+    pub fail_on_status: StatusList,
+    /// Most requests at a time over all processes; `None`: no limit.
+    pub busy_limit: Option<u32>,
+}
+
+/// One worker of `worker.list`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkerConfig {
+    /// One engine.
+    Ajp13(Box<Ajp13Config>),
+}
+
+impl WorkerConfig {
+    /// Its name in `worker.list` and in mounts.
+    pub fn name(&self) -> &WorkerName {
+        match self {
+            WorkerConfig::Ajp13(config) => &config.name,
+        }
+    }
+
+    /// Its type in a file and in the note JK_WORKER_TYPE.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            WorkerConfig::Ajp13(_) => "ajp13",
+        }
+    }
 }
 
 /// All workers that requests can be mapped to, in the order of `worker.list`.
@@ -203,7 +288,7 @@ pub struct Workers {
 impl Workers {
     /// The worker with a name and its position. Case matters.
     pub fn find(&self, name: &[u8]) -> Option<(usize, &WorkerConfig)> {
-        self.workers.iter().enumerate().find(|(_, worker)| worker.name.as_bytes() == name)
+        self.workers.iter().enumerate().find(|(_, worker)| worker.name().as_bytes() == name)
     }
 }
 

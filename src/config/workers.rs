@@ -12,7 +12,7 @@ use super::{
     settings::Settings,
     text::{printable, quoted, suggestion},
     value,
-    worker::{WorkerName, Workers},
+    worker::{WorkerConfig, WorkerName, Workers},
 };
 
 const LIST: &[u8] = b"worker.list";
@@ -36,7 +36,7 @@ pub fn validate(properties: &Properties, defaults: &Defaults, problems: &mut Pro
     warn_of_misplaced(properties, problems);
     let read = |name: &WorkerName| {
         let mut settings = Settings { properties, name, problems: &mut *problems };
-        ajp13::worker(&mut settings, defaults.pool_size.max(1))
+        WorkerConfig::Ajp13(Box::new(ajp13::worker(&mut settings, defaults.pool_size.max(1))))
     };
     Workers { workers: names.iter().map(read).collect() }
 }
@@ -197,7 +197,7 @@ mod tests {
     }
 
     fn names(workers: &Workers) -> Vec<String> {
-        workers.workers.iter().map(|worker| worker.name.to_string()).collect()
+        workers.workers.iter().map(|worker| worker.name().to_string()).collect()
     }
 
     #[test]
@@ -208,8 +208,10 @@ mod tests {
         let (workers, problems, _) = read("worker.ajp13.port=1");
         assert_eq!(problems, [""; 0]);
         assert_eq!(
-            workers.workers[0].target,
-            Target::Tcp { host: "localhost".to_string(), port: 1 }
+            match &workers.workers[0] {
+                WorkerConfig::Ajp13(config) => &config.target,
+            },
+            &Target::Tcp { host: "localhost".to_string(), port: 1 }
         );
     }
 

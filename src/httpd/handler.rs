@@ -10,7 +10,7 @@ use super::lifecycle::runtime;
 use super::pool::int;
 use super::request::{HANDLER, HttpdRequest, Notes, Record};
 use super::response::reset_response;
-use super::server::{Child, Runtime};
+use super::server::{Child, Running, Runtime};
 use crate::jk_log;
 use crate::log::Level;
 use crate::mapping::{Lookup, RuleId, contains_backslash, normalize};
@@ -322,7 +322,7 @@ fn forward(
     path: &[u8],
     committed: &Cell<bool>,
 ) -> c_int {
-    let Some(worker) = child.workers.get(worker) else {
+    let Some(Running::Ajp13(worker)) = child.workers.get(worker) else {
         return INTERNAL_ERROR;
     };
     let mut request = match HttpdRequest::new(record, runtime, path, committed) {

@@ -15,7 +15,8 @@ use super::guard::guard;
 use super::log::{self, LogFile};
 use super::module;
 use super::pool::{self, Pool, int};
-use super::server::{Child, Mount, RawConfig, Runtime, ServerConfig, WorkerSet};
+use super::server::{Child, Mount, RawConfig, Running, Runtime, ServerConfig, WorkerSet};
+use super::shm::SharedMemory;
 use crate::config::{
     Defaults, Place, Problem, Problems, Properties, Severity, Target, WorkerConfig, text, validate,
 };
@@ -143,6 +144,7 @@ fn check(servers: &[&ffi::server_rec]) -> c_int {
             servers.first().map_or(1, |main| threads(main)),
             &mut problems,
         ),
+        memory: OnceLock::new(),
         child: OnceLock::new(),
     });
     for record in &records {
@@ -217,6 +219,7 @@ fn read_workers(raw: &RawConfig, pool_size: usize, problems: &mut Problems) -> V
 fn warn_of_unresolved_hosts(workers: &[WorkerConfig], all: &Properties, problems: &mut Problems) {
     let mut looked_up: HashMap<&str, Result<(), String>> = HashMap::new();
     for worker in workers {
+        let WorkerConfig::Ajp13(worker) = worker;
         let Target::Tcp { host, port } = &worker.target else {
             continue;
         };
@@ -300,7 +303,7 @@ fn warn_of_unknown_workers(table: &Table, workers: &WorkerSet, problems: &mut Pr
             continue;
         }
         let name = text::printable(&rule.worker);
-        let known: Vec<String> = workers.configs.iter().map(|w| w.name.to_string()).collect();
+        let known: Vec<String> = workers.configs.iter().map(|w| w.name().to_string()).collect();
         let hint = match text::suggestion(&rule.worker, known.iter().map(String::as_str)) {
             Some(near) => format!("did you mean {near}? else add {name} to worker.list"),
             None => format!("add {name} to worker.list, which names {}", known.join(", ")),
@@ -351,7 +354,7 @@ pub(super) unsafe extern "C" fn post_config(
     start_hook(|| {
         // SAFETY: httpd passes the main server of the configuration that has been checked.
         let all: Vec<&ffi::server_rec> = unsafe { servers(main) }.collect();
-        if !open_logs(&all) {
+        if !open_logs(&all) || !share_memory(&all) {
             return REFUSE;
         }
         let version = concat!("mod_jk/", env!("CARGO_PKG_VERSION"), "\0");
@@ -359,6 +362,33 @@ pub(super) unsafe extern "C" fn post_config(
         unsafe { ffi::ap_add_version_component(pconf, version.as_ptr().cast()) };
         OK
     })
+}
+
+/// Maps what all processes see of the workers.
+fn share_memory(servers: &[&ffi::server_rec]) -> bool {
+    let main = servers.first().copied();
+    let Some(workers) = main.and_then(runtime).map(|runtime| &runtime.workers) else {
+        return true;
+    };
+    match SharedMemory::new(workers.configs.len()) {
+        // post_config runs once for a configuration, so this is the first value.
+        Ok(memory) => workers.memory.set(Arc::new(memory)).is_ok(),
+        Err(e) => {
+            let text = format!("mod_jk: no memory can be shared with the children: {e}");
+            log::startup(main, Level::Emerg, &text);
+            false
+        }
+    }
+}
+
+/// A configured worker in this child.
+fn run(config: &WorkerConfig, memory: &Arc<SharedMemory>, position: usize) -> Running {
+    match config {
+        WorkerConfig::Ajp13(config) => {
+            let memory = Arc::clone(memory);
+            Running::Ajp13(Box::new(Worker::new((**config).clone(), memory, position)))
+        }
+    }
 }
 
 /// Opens each JkLogFile once, however many servers share it.
@@ -411,9 +441,12 @@ pub(super) unsafe extern "C" fn child_init(
             let Some(runtime) = runtime(main) else {
                 return;
             };
-            let configs = runtime.workers.configs.iter();
+            let Some(memory) = runtime.workers.memory.get() else {
+                return;
+            };
+            let configs = runtime.workers.configs.iter().enumerate();
             let child = Child {
-                workers: configs.map(|config| Worker::new(config.clone())).collect(),
+                workers: configs.map(|(at, config)| run(config, memory, at)).collect(),
                 buffers: Buffers::new(threads(main)),
             };
             // child_init runs once in a process, so this is the first value.

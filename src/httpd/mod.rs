@@ -5,6 +5,7 @@
 //! lifecycle  check, start, child start           server      configuration and run time of a server
 //! handler    mapping and serving of requests     request     a request as the core sees it
 //! body       request body                        response    response
+//! shm        memory that the children share
 //! table pool log guard                           what the others stand on
 //! ffi        generated bindings, shim.c: macros and variadic functions
 //! ```
@@ -22,4 +23,5 @@ mod pool;
 mod request;
 mod response;
 mod server;
+mod shm;
 mod table;

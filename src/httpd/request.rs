@@ -16,7 +16,7 @@ use super::response::Output;
 use super::server::Runtime;
 use super::table::{self, Table};
 use crate::ajp::message::ResponseHead;
-use crate::host::{self, BodyError, Facts, RequestBody, ResponseError, Tls};
+use crate::host::{self, BodyError, Facts, Policy, RequestBody, ResponseError, Tls};
 use crate::log::{Level, Log, Site};
 use crate::worker::{headers, uri};
 
@@ -449,6 +449,7 @@ fn facts<'r>(record: &Record<'r>, environment: &Environment<'r>, path: &[u8]) ->
         auth_type: replaced(environment.auth_type, record.text(r.ap_auth_type)),
         route: environment.route.filter(|route| !route.is_empty()),
         tls: environment.https.then_some(environment.tls),
+        environment: &[],
     }
 }
 
@@ -477,6 +478,15 @@ impl Log for HttpdRequest<'_> {
 impl host::Request for HttpdRequest<'_> {
     fn facts(&self) -> Facts<'_> {
         self.facts
+    }
+
+    fn policy(&self) -> Policy<'_> {
+        Policy::default()
+    }
+
+    fn add_challenge(&mut self, value: &[u8]) {
+        let (table, pool) = (self.record.err_headers_out(), self.record.pool());
+        table.add_copy(pool, b"WWW-Authenticate", value);
     }
 
     fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {

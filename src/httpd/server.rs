@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use super::log::LogFile;
+use super::shm::SharedMemory;
 use crate::config::{Place, Problems, WorkerConfig};
 use crate::log::Level;
 use crate::mapping::{RuleId, Table};
@@ -66,6 +67,8 @@ pub(super) struct Runtime {
 pub(super) struct WorkerSet {
     /// As configured, in the order of worker.list.
     pub configs: Vec<WorkerConfig>,
+    /// What all processes see of them; set when httpd starts.
+    pub memory: OnceLock<Arc<SharedMemory>>,
     /// Connections and memory of this process; set in child_init.
     pub child: OnceLock<Child>,
 }
@@ -74,14 +77,21 @@ pub(super) struct WorkerSet {
 #[derive(Debug)]
 pub(super) struct Child {
     /// Same order as [`WorkerSet::configs`].
-    pub workers: Vec<Worker>,
+    pub workers: Vec<Running>,
     pub buffers: Buffers,
+}
+
+/// A worker in a child process.
+#[derive(Debug)]
+pub(super) enum Running {
+    /// One engine.
+    Ajp13(Box<Worker>),
 }
 
 impl WorkerSet {
     /// Position of the worker with a name.
     pub(super) fn position(&self, name: &[u8]) -> Option<usize> {
-        self.configs.iter().position(|worker| worker.name.as_bytes() == name)
+        self.configs.iter().position(|worker| worker.name().as_bytes() == name)
     }
 }
 

@@ -190,6 +190,8 @@ mod tests {
         keepalive: true,
         buffer: Some(16384),
         prefer_ipv6: false,
+        source: None,
+        dns_ttl: Duration::from_secs(60),
     };
 
     fn connector<'c>(target: &'c Target, known: &'c KnownAddress) -> Connector<'c> {

@@ -2,6 +2,8 @@
 //! done, once more, or an error (spec/mod_jk.md 5.4, spec/reliability.md 0).
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use super::buffers::{Buffer, Buffers};
 use super::endpoint::Connection;
 use super::error::{Failure, Phase, PingError};
@@ -11,11 +13,12 @@ use super::pool::{Pool, Slot};
 use crate::ajp::exchange::{CloseReason, Exchange, Verdict};
 use crate::ajp::forward::{Attributes, ForwardRequest};
 use crate::ajp::message::is_token_byte;
-use crate::config::{Secret, WorkerConfig, WorkerName};
+use crate::config::{Ajp13Config, Secret, WorkerName};
 use crate::host::{BodyError, Facts, Request, ResponseError};
 use crate::jk_log;
 use crate::log::Level;
 use crate::net::{Connector, IdleState, KnownAddress};
+use crate::shared::{Memory, WorkerState};
 
 /// Longest method name that is forwarded, bytes (spec/reliability.md 2.6).
 const LONGEST_METHOD: usize = 64;
@@ -23,10 +26,12 @@ const LONGEST_METHOD: usize = 64;
 /// One configured worker with its connections in this process.
 #[derive(Debug)]
 pub struct Worker {
-    config: WorkerConfig,
+    config: Ajp13Config,
     pool: Pool,
     peer: String,
     known: KnownAddress,
+    memory: Arc<dyn Memory>,
+    position: usize,
 }
 
 /// What became of a request.
@@ -45,14 +50,25 @@ pub enum Outcome {
 }
 
 impl Worker {
-    /// A worker without connections.
-    pub fn new(config: WorkerConfig) -> Self {
-        let peer = config.target.to_string();
-        Self { pool: Pool::new(config.pool_size), config, peer, known: KnownAddress::default() }
+    /// A worker without connections, at a position of `memory`.
+    pub fn new(config: Ajp13Config, memory: Arc<dyn Memory>, position: usize) -> Self {
+        Self {
+            pool: Pool::new(config.pool_size),
+            peer: config.target.to_string(),
+            known: KnownAddress::default(),
+            config,
+            memory,
+            position,
+        }
+    }
+
+    /// What all processes see of it.
+    fn state(&self) -> Option<&WorkerState> {
+        self.memory.workers().get(self.position)
     }
 
     /// The worker's settings.
-    pub fn config(&self) -> &WorkerConfig {
+    pub fn config(&self) -> &Ajp13Config {
         &self.config
     }
 
@@ -78,6 +94,7 @@ struct Serving<'s, R> {
 
 /// Serves `request`. Logs what fails, once.
 pub fn serve<R: Request>(worker: &Worker, buffers: &Buffers, request: &mut R) -> Outcome {
+    let _busy = worker.state().map(WorkerState::enter);
     let progress = Progress { phase: Phase::Prepare, received: 0, sent: 0, body_read: 0 };
     let mut serving = Serving { worker, request, progress, connection: (0, 0), tries: 0 };
     match serving.run(buffers) {
@@ -331,11 +348,7 @@ fn is_idempotent(method: &[u8]) -> bool {
 }
 
 /// Writes the request into `out`.
-fn encode<R: Request>(
-    request: &R,
-    config: &WorkerConfig,
-    out: &mut Vec<u8>,
-) -> Result<(), Failure> {
+fn encode<R: Request>(request: &R, config: &Ajp13Config, out: &mut Vec<u8>) -> Result<(), Failure> {
     let facts = request.facts();
     let is_token = !facts.method.is_empty() && facts.method.iter().copied().all(is_token_byte);
     if !is_token || facts.method.len() > LONGEST_METHOD {
@@ -353,7 +366,7 @@ fn encode<R: Request>(
     })
 }
 
-fn forward_request<'f>(facts: &Facts<'f>, config: &'f WorkerConfig) -> ForwardRequest<'f> {
+fn forward_request<'f>(facts: &Facts<'f>, config: &'f Ajp13Config) -> ForwardRequest<'f> {
     let tls = facts.tls.unwrap_or_default();
     ForwardRequest {
         method: facts.method,
@@ -378,7 +391,7 @@ fn forward_request<'f>(facts: &Facts<'f>, config: &'f WorkerConfig) -> ForwardRe
             remote_port: facts.remote_port,
             local_addr: facts.local_addr,
             activation: Some(b"ACT"),
-            environment: &[],
+            environment: facts.environment,
         },
     }
 }

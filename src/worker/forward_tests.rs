@@ -12,8 +12,10 @@ use crate::ajp::frame::{Frame, TO_CONTAINER, split};
 use crate::ajp::message::{
     ResponseHead, encode_body_chunk, encode_end, encode_get_body_chunk, encode_head,
 };
-use crate::config::{ConnectOptions, PacketSize, Secret, Target, WorkerName};
-use crate::host::{BodyError, RequestBody, ResponseError};
+use crate::config::{
+    ConnectOptions, PacketSize, RecoveryOptions, Secret, StatusList, Target, WorkerName,
+};
+use crate::host::{BodyError, Policy, RequestBody, ResponseError};
 use crate::log::{Log, Site};
 
 /// A request in memory.
@@ -79,7 +81,16 @@ impl Request for Memory {
             auth_type: None,
             route: None,
             tls: None,
+            environment: &[],
         }
+    }
+
+    fn policy(&self) -> Policy<'_> {
+        Policy::default()
+    }
+
+    fn add_challenge(&mut self, value: &[u8]) {
+        self.sent_headers.push(format!("challenge: {}", value.escape_ascii()));
     }
 
     fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
@@ -154,7 +165,7 @@ impl Request for Memory {
 type Script = Vec<Vec<u8>>;
 
 /// Serves one connection per script and returns the packets that each received.
-fn engine(scripts: Vec<Script>) -> (WorkerConfig, JoinHandle<Vec<Vec<Vec<u8>>>>) {
+fn engine(scripts: Vec<Script>) -> (Ajp13Config, JoinHandle<Vec<Vec<Vec<u8>>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let run = move || {
@@ -188,27 +199,40 @@ fn read_packet(stream: &mut TcpStream) -> Option<Vec<u8>> {
     }
 }
 
-fn config(port: u16) -> WorkerConfig {
-    WorkerConfig {
+fn config(port: u16) -> Ajp13Config {
+    Ajp13Config {
         name: WorkerName::new(b"w").unwrap(),
         target: Target::Tcp { host: "127.0.0.1".into(), port },
         secret: Some(Secret::new(b"hidden-word")),
         packet_size: PacketSize::MIN,
         pool_size: 1,
+        pool_min_size: 1,
+        pool_idle_timeout: None,
         acquire_timeout: Duration::ZERO,
         connect: ConnectOptions {
             socket_connect_timeout: Some(Duration::from_secs(10)),
             keepalive: false,
             buffer: None,
             prefer_ipv6: false,
+            source: None,
+            dns_ttl: Duration::from_secs(60),
         },
         socket_timeout: Some(Duration::from_secs(20)),
         connect_ping: None,
         prepost_ping: None,
+        ping_interval: None,
+        idle_ping: None,
         reply_timeout: None,
         retries: 2,
         retry_interval: Duration::from_millis(7),
+        recovery: RecoveryOptions::default(),
+        fail_on_status: StatusList::default(),
+        busy_limit: None,
     }
+}
+
+fn worker(config: Ajp13Config) -> Worker {
+    Worker::new(config, Arc::new(vec![WorkerState::default()]), 0)
 }
 
 fn answer(body: &[u8]) -> Vec<u8> {
@@ -227,7 +251,7 @@ fn run(worker: &Worker, request: &mut Memory) -> Outcome {
 #[test]
 fn a_connection_is_used_again_after_a_clean_end() {
     let (config, engine) = engine(vec![vec![answer(b"one"), answer(b"two")]]);
-    let worker = Worker::new(config);
+    let worker = worker(config);
     for expected in ["one", "two"] {
         let mut request = Memory::get();
         assert_eq!(run(&worker, &mut request), Outcome::Completed);
@@ -242,7 +266,7 @@ fn a_connection_is_used_again_after_a_clean_end() {
 fn an_idempotent_request_survives_a_connection_that_was_lost_while_idle() {
     // The second request is read from the first connection before that is closed without an answer.
     let (config, engine) = engine(vec![vec![answer(b"one"), vec![]], vec![answer(b"two")]]);
-    let worker = Worker::new(config);
+    let worker = worker(config);
     run(&worker, &mut Memory::get());
     let mut request = Memory::get();
     assert_eq!(run(&worker, &mut request), Outcome::Completed);
@@ -255,7 +279,7 @@ fn an_idempotent_request_survives_a_connection_that_was_lost_while_idle() {
 #[test]
 fn a_post_is_never_sent_twice() {
     let (config, engine) = engine(vec![vec![answer(b"one"), vec![], vec![]]]);
-    let worker = Worker::new(config);
+    let worker = worker(config);
     run(&worker, &mut Memory::get());
     let mut request = Memory::post(b"body");
     assert_eq!(run(&worker, &mut request), Outcome::Refused(502));
@@ -269,7 +293,7 @@ fn a_post_is_never_sent_twice() {
 #[test]
 fn a_get_on_a_new_connection_is_not_repeated() {
     let (config, engine) = engine(vec![vec![vec![]]]);
-    let worker = Worker::new(config);
+    let worker = worker(config);
     let mut request = Memory::get();
     assert_eq!(run(&worker, &mut request), Outcome::Refused(502));
     assert_eq!(engine.join().unwrap().concat().len(), 1);
@@ -279,7 +303,7 @@ fn a_get_on_a_new_connection_is_not_repeated() {
 #[test]
 fn a_refused_connection_is_tried_again_with_the_configured_pause() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let worker = Worker::new(WorkerConfig { retries: 3, ..config(port) });
+    let worker = worker(Ajp13Config { retries: 3, ..config(port) });
     let mut request = Memory::get();
     assert_eq!(run(&worker, &mut request), Outcome::Refused(503));
     assert_eq!(*request.pauses.borrow(), [Duration::from_millis(7); 2]);
@@ -290,7 +314,7 @@ fn a_refused_connection_is_tried_again_with_the_configured_pause() {
 
 #[test]
 fn a_request_that_cannot_be_forwarded_never_reaches_an_engine() {
-    let worker = Worker::new(config(1));
+    let worker = worker(config(1));
     let big = ("Cookie".to_owned(), "x".repeat(9000));
     let stalls = vec![Ok(b"abc".to_vec()), Err(BodyError::Timeout)];
     let cases = [
@@ -315,7 +339,7 @@ fn a_response_that_breaks_is_retracted_before_and_aborted_after_its_first_byte()
     let mut flushed = begun.clone();
     encode_body_chunk(b"", &mut flushed, 8192).unwrap();
     let (config, engine) = engine(vec![vec![begun], vec![flushed]]);
-    let worker = Worker::new(config);
+    let worker = worker(config);
     let mut request = Memory::get();
     assert_eq!(run(&worker, &mut request), Outcome::Refused(502));
     assert!(request.client.is_empty() && !request.aborted);
@@ -334,7 +358,7 @@ fn a_complete_response_does_not_wait_for_an_end_that_never_comes() {
         .unwrap();
     encode_body_chunk(b"ok", &mut no_end, 8192).unwrap();
     let (config, engine) = engine(vec![vec![no_end]]);
-    let worker = Worker::new(config);
+    let worker = worker(config);
     let mut request = Memory::get();
     assert_eq!(run(&worker, &mut request), Outcome::Completed);
     assert_eq!(request.client, b"ok");
@@ -349,7 +373,7 @@ fn an_upload_follows_the_asks_of_the_engine() {
     encode_get_body_chunk(8186, &mut ask).unwrap();
     let script = vec![vec![], ask.clone(), ask, answer(b"done")];
     let (config, engine) = engine(vec![script]);
-    let worker = Worker::new(config);
+    let worker = worker(config);
     let mut request = Memory::post(&[7; 10_000]);
     assert_eq!(run(&worker, &mut request), Outcome::Completed);
     let packets = engine.join().unwrap().concat();
@@ -360,7 +384,7 @@ fn an_upload_follows_the_asks_of_the_engine() {
 
 #[test]
 fn all_connections_in_use_is_said_at_once() {
-    let worker = Worker::new(config(1));
+    let worker = worker(config(1));
     let _held = worker.pool().acquire(Duration::ZERO);
     let mut request = Memory::get();
     assert_eq!(run(&worker, &mut request), Outcome::Refused(503));
