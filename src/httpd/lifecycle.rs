@@ -208,7 +208,7 @@ fn read_workers(raw: &RawConfig, pool_size: usize, problems: &mut Problems) -> V
             ),
         }
     }
-    let workers = validate(&properties, &Defaults { pool_size }, problems).workers;
+    let workers = validate(&mut properties, &Defaults { pool_size }, problems).workers;
     warn_of_unresolved_hosts(&workers, &properties, problems);
     workers
 }
@@ -218,8 +218,11 @@ fn read_workers(raw: &RawConfig, pool_size: usize, problems: &mut Problems) -> V
 /// time.
 fn warn_of_unresolved_hosts(workers: &[WorkerConfig], all: &Properties, problems: &mut Problems) {
     let mut looked_up: HashMap<&str, Result<(), String>> = HashMap::new();
-    for worker in workers {
-        let WorkerConfig::Ajp13(worker) = worker;
+    let engines = workers.iter().filter_map(|worker| match worker {
+        WorkerConfig::Ajp13(worker) => Some(worker),
+        WorkerConfig::Balancer(_) | WorkerConfig::Status(_) => None,
+    });
+    for worker in engines {
         let Target::Tcp { host, port } = &worker.target else {
             continue;
         };
@@ -388,6 +391,7 @@ fn run(config: &WorkerConfig, memory: &Arc<SharedMemory>, position: usize) -> Ru
             let memory = Arc::clone(memory);
             Running::Ajp13(Box::new(Worker::new((**config).clone(), memory, position)))
         }
+        WorkerConfig::Balancer(_) | WorkerConfig::Status(_) => Running::Unavailable,
     }
 }
 

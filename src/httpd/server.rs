@@ -86,6 +86,8 @@ pub(super) struct Child {
 pub(super) enum Running {
     /// One engine.
     Ajp13(Box<Worker>),
+    /// Of a type that this version loads but cannot serve.
+    Unavailable,
 }
 
 impl WorkerSet {
