@@ -94,9 +94,11 @@ impl Problems {
         Problems::default()
     }
 
-    /// Adds one.
+    /// Adds one, unless it was found before: several servers may use the same lines.
     pub fn push(&mut self, problem: Problem) {
-        self.all.push(problem);
+        if !self.all.contains(&problem) {
+            self.all.push(problem);
+        }
     }
 
     /// Adds an error at a place.
@@ -175,6 +177,15 @@ mod tests {
             shown,
             ["workers.properties:12: worker.a.port: bad; do so", "JkWorkersFile: worse"]
         );
+    }
+
+    #[test]
+    fn nothing_is_said_twice() {
+        let mut problems = Problems::new();
+        for line in [1, 2, 1] {
+            problems.warning(&Place::new("a", line), "", "bad", "");
+        }
+        assert_eq!(problems.iter().count(), 2);
     }
 
     #[test]
