@@ -12,10 +12,11 @@ use super::guard::guard;
 use super::log::lossy;
 use super::module;
 use super::pool::{self, Pool};
-use super::server::{Mount, RawConfig, ServerConfig};
+use super::server::{RawConfig, ServerConfig};
 use crate::config::Place;
 use crate::config::text::suggestion;
 use crate::log::Level;
+use crate::mapping::Mount;
 
 /// httpd's table of our directives. The last entry is empty.
 pub(super) struct Commands(pub [command_rec; 38]);

@@ -31,6 +31,7 @@ const NO_JK: &CStr = c"no-jk";
 const RETRY_AFTER: &[u8] = b"10";
 
 const BACKSLASH: &str = "the path has a backslash";
+const UNSAFE: &str = "the path has a percent sign or a backslash";
 
 /// What a path means on a server.
 enum Mapping<'u> {
@@ -47,6 +48,7 @@ fn map<'u>(runtime: &Runtime, uri: &'u [u8]) -> Mapping<'u> {
     };
     match runtime.table.lookup(&normalized) {
         Lookup::Unmapped | Lookup::Excluded { .. } => Mapping::Unmapped,
+        Lookup::Unsafe { .. } => Mapping::Refused(UNSAFE.to_owned()),
         Lookup::Mapped { .. } if contains_backslash(uri) => Mapping::Refused(BACKSLASH.to_owned()),
         Lookup::Mapped { rule } => Mapping::Mapped(rule, normalized),
     }
@@ -154,7 +156,7 @@ fn map_request(record: Record<'_>, runtime: &Runtime) -> Result<bool, c_int> {
     };
     let pool = record.pool();
     let notes = record.kept().unwrap_or_default();
-    let worker = runtime.rule_worker(rule);
+    let worker = runtime.table.worker(rule);
     record.keep(Notes { original_uri: Some(original), worker, ..notes });
     record.set_handler(HANDLER);
     if let Cow::Owned(normalized) = normalized {
@@ -285,7 +287,7 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
         }
         (None, Some(name), _) => (runtime.workers.position(name), name),
         (None, None, Mapping::Mapped(rule, _)) => {
-            (runtime.rule_worker(rule), runtime.worker_name(rule))
+            (runtime.table.worker(rule), runtime.worker_name(rule))
         }
         (None, None, Mapping::Unmapped) => return DECLINED,
     };

@@ -15,13 +15,13 @@ use super::guard::guard;
 use super::log::{self, LogFile};
 use super::module;
 use super::pool::{self, Pool, int};
-use super::server::{Child, Mount, RawConfig, Running, Runtime, ServerConfig, WorkerSet};
+use super::server::{Child, RawConfig, Running, Runtime, ServerConfig, WorkerSet};
 use super::shm::SharedMemory;
 use crate::config::{
-    Defaults, Place, Problem, Problems, Properties, Severity, Target, WorkerConfig, text, validate,
+    Defaults, Place, Problem, Problems, Properties, Severity, Target, WorkerConfig, validate,
 };
 use crate::log::Level;
-use crate::mapping::{Rule, RuleError, Table, TableBuilder};
+use crate::mapping::{Table, WorkerKind, WorkerNames, rules_of};
 use crate::net;
 use crate::worker::Worker;
 use crate::worker::buffers::Buffers;
@@ -147,14 +147,14 @@ fn check(servers: &[&ffi::server_rec]) -> c_int {
         memory: OnceLock::new(),
         child: OnceLock::new(),
     });
+    let names = workers.configs.iter().map(|w| (w.name().as_bytes(), WorkerKind::Other));
+    let names = WorkerNames::new(names);
     for record in &records {
-        let table = build_table(&record.raw.mounts, &mut problems);
-        let rule_workers: Vec<_> =
-            table.rules().iter().map(|rule| workers.position(&rule.worker)).collect();
-        warn_of_unknown_workers(&table, &workers, &mut problems);
+        let rules = rules_of(&record.raw.mounts, &mut problems);
+        let table = Table::new(rules, |name| names.position(name));
+        table.check(&names, &mut problems);
         let runtime = Runtime {
             table,
-            rule_workers,
             log_file: OnceLock::new(),
             log_level: record.raw.log_level.as_ref().map_or(Level::Info, |(level, _)| *level),
             workers: Arc::clone(&workers),
@@ -270,56 +270,6 @@ fn threads(main: &ffi::server_rec) -> usize {
         threads = threads.saturating_add(more.max(0));
     }
     usize::try_from(threads).unwrap_or(1).max(1)
-}
-
-fn build_table(mounts: &[Mount], problems: &mut Problems) -> Table {
-    let mut table = TableBuilder::new();
-    for mount in mounts {
-        let (name, rules) = if mount.is_exclusion {
-            ("JkUnMount", Rule::unmount(&mount.path, &mount.worker, &mount.place))
-        } else {
-            ("JkMount", Rule::mount(&mount.path, &mount.worker, &mount.place))
-        };
-        match rules {
-            Ok(rules) => rules.into_iter().for_each(|rule| {
-                table.add(rule);
-            }),
-            Err(e) => {
-                let remedy = match e {
-                    RuleError::NotAbsolute(_) => "begin the path with /",
-                    RuleError::NoWorker => "name a worker of worker.list",
-                    RuleError::Extension(_) => "remove the part from the semicolon on",
-                };
-                problems.error(&mount.place, name, e.to_string(), remedy);
-            }
-        }
-    }
-    table.build()
-}
-
-fn warn_of_unknown_workers(table: &Table, workers: &WorkerSet, problems: &mut Problems) {
-    for rule in table.rules() {
-        if &*rule.worker == b"*" || workers.position(&rule.worker).is_some() {
-            continue;
-        }
-        let name = text::printable(&rule.worker);
-        let known: Vec<String> = workers.configs.iter().map(|w| w.name().to_string()).collect();
-        let hint = match text::suggestion(&rule.worker, known.iter().map(String::as_str)) {
-            Some(near) => format!("did you mean {near}? else add {name} to worker.list"),
-            None => format!("add {name} to worker.list, which names {}", known.join(", ")),
-        };
-        let (directive, effect) = if rule.is_exclusion {
-            ("JkUnMount", "the line has no effect")
-        } else {
-            ("JkMount", "requests for this path get status 500")
-        };
-        problems.warning(
-            &rule.place,
-            directive,
-            format!("worker {name} is not in worker.list: {effect}"),
-            hint,
-        );
-    }
 }
 
 /// Warns of each JkLogLevel line that no server with a JkLogFile has or inherits.

@@ -7,7 +7,7 @@ use super::log::LogFile;
 use super::shm::SharedMemory;
 use crate::config::{Place, Problems, WorkerConfig};
 use crate::log::Level;
-use crate::mapping::{RuleId, Table};
+use crate::mapping::{Mount, RuleId, Table};
 use crate::worker::Worker;
 use crate::worker::buffers::Buffers;
 
@@ -38,22 +38,11 @@ pub(super) struct RawConfig {
     pub problems: Problems,
 }
 
-/// One JkMount or JkUnMount.
-#[derive(Debug, Clone)]
-pub(super) struct Mount {
-    pub path: Vec<u8>,
-    pub worker: Vec<u8>,
-    pub is_exclusion: bool,
-    pub place: Place,
-}
-
 /// What a server runs with.
 #[derive(Debug)]
 pub(super) struct Runtime {
     /// Its mapping rules.
     pub table: Table,
-    /// For each rule the position of its worker; `None` where no such worker exists.
-    pub rule_workers: Vec<Option<usize>>,
     /// JkLogFile, opened at start; without one the lines go to httpd's error log.
     pub log_file: OnceLock<Arc<LogFile>>,
     /// JkLogLevel.
@@ -99,10 +88,5 @@ impl Runtime {
     /// Name of the worker of a rule.
     pub(super) fn worker_name(&self, rule: RuleId) -> &[u8] {
         self.table.rule(rule).map_or(&[], |rule| &rule.worker)
-    }
-
-    /// Position of the worker of a rule.
-    pub(super) fn rule_worker(&self, rule: RuleId) -> Option<usize> {
-        self.rule_workers.get(rule.0).copied().flatten()
     }
 }

@@ -2,16 +2,21 @@
 //!
 //! A path is [normalised](normalize()) first, so that the decision is made on the string that the
 //! engine will see. A [`Table`], compiled once from [`Rule`]s, then answers without allocating, in
-//! about the same time for ten rules as for ten thousand.
 #![forbid(unsafe_code)]
 
+pub mod check;
+pub mod extensions;
+pub mod mount;
 pub mod normalize;
 pub mod pattern;
 mod prefixes;
 pub mod rule;
 pub mod table;
 
+pub use check::{WorkerKind, WorkerNames};
+pub use extensions::RuleOptions;
+pub use mount::{Mount, copy_mounts, rules_of};
 pub use normalize::{NormalizeError, contains_backslash, normalize};
 pub use pattern::Pattern;
-pub use rule::{Rule, RuleError, RuleSource};
-pub use table::{Lookup, RuleId, Table, TableBuilder};
+pub use rule::{Rule, RuleSource};
+pub use table::{Lookup, RuleId, Table};

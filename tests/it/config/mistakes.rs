@@ -165,7 +165,7 @@ JkLogLevel wran
 JkMount /a
 JkMount app w
 JkUnMount /a/b
-JkMount /c w;reply_timeout=5
+JkMount /c w;replytimeout=5
 JkMount /d v
 JkUnMount /d/e nobody
 <Location \"/loc\">
@@ -216,8 +216,8 @@ worker.w.retries=many
              begin the path with /",
             "conf/test.conf:6: JkUnMount: JkUnMount needs a path when not defined in a location; \
              write it as: JkUnMount /path worker",
-            "conf/test.conf:7: JkMount: rule extension \"reply_timeout\" is not supported yet by \
-             this version; remove the part from the semicolon on",
+            "warning: conf/test.conf:7: JkMount: there is no rule extension \"replytimeout\", it is \
+             ignored; did you mean reply_timeout?",
             "warning: conf/test.conf:8: JkMount: worker v is not in worker.list: requests for this \
              path get status 500; did you mean w? else add v to worker.list",
             "warning: conf/test.conf:9: JkUnMount: worker nobody is not in worker.list: the line \
