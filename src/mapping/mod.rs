@@ -6,6 +6,7 @@
 //! again when its map file changes.
 #![forbid(unsafe_code)]
 
+pub mod auto_alias;
 pub mod check;
 pub mod extensions;
 pub mod live;
@@ -14,8 +15,10 @@ pub mod normalize;
 pub mod pattern;
 mod prefixes;
 pub mod rule;
+pub mod session;
 pub mod table;
 
+pub use auto_alias::{AutoAlias, auto_alias};
 pub use check::{WorkerKind, WorkerNames};
 pub use extensions::RuleOptions;
 pub use live::{LiveTable, MapFile, Sources};
@@ -23,4 +26,5 @@ pub use mount::{Mount, copy_mounts, rules_of};
 pub use normalize::{NormalizeError, contains_backslash, normalize};
 pub use pattern::Pattern;
 pub use rule::{Rule, RuleSource};
+pub use session::strip_session;
 pub use table::{Lookup, RuleId, Table};
