@@ -38,6 +38,8 @@ pub enum Severity {
     Error,
     /// The configuration loads, as in C mod_jk, but hardly means what was intended.
     Warning,
+    /// Of interest only to those who look for it; no mistake.
+    Note,
 }
 
 /// One mistake in a configuration. Holds no secret's value.
@@ -123,6 +125,17 @@ impl Problems {
         self.add(Severity::Warning, place, key.into(), what.into(), remedy.into());
     }
 
+    /// Adds what is of interest only to those who look for it.
+    pub fn note(
+        &mut self,
+        place: &Place,
+        key: impl Into<String>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(Severity::Note, place, key.into(), what.into(), remedy.into());
+    }
+
     /// All of them, oldest first.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.all.iter()
@@ -136,6 +149,15 @@ impl Problems {
     /// Whether nothing was found.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    /// Turns every warning into an error (JkStrict).
+    pub fn escalate(&mut self) {
+        for problem in &mut self.all {
+            if problem.severity == Severity::Warning {
+                problem.severity = Severity::Error;
+            }
+        }
     }
 
     fn add(
