@@ -22,6 +22,9 @@ use crate::net;
 /// JkMountFileReload where it is not set (spec/mod_jk.md 1.1).
 const RELOAD: Duration = Duration::from_secs(60);
 
+/// `worker.maintain` where it is not set (spec/mod_jk.md 2.3).
+const MAINTAIN: Duration = Duration::from_secs(60);
+
 /// Checks the configuration of all servers, the main one first, and gives each what it runs with.
 /// Reports every problem; `false` where httpd must not start.
 pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
@@ -39,7 +42,12 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
         problems.push(problem.clone());
     }
     let configs = read_workers(&main.raw, threads(main_server), &mut problems);
-    let workers = Arc::new(WorkerSet::new(configs));
+    let maintain = Some(MAINTAIN);
+    let watchdog = match &main.raw.global.watchdog {
+        Some((interval, _)) => Some(*interval).filter(|interval| !interval.is_zero()),
+        None => maintain,
+    };
+    let workers = Arc::new(WorkerSet::new(configs, maintain, watchdog));
     let main_maps = build_maps(&main.raw, Vec::new(), &workers, &mut problems);
     for (at, record) in records.iter().enumerate() {
         let maps = match at {

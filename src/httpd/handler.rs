@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::ffi::{CStr, c_int};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::environment::Variable;
 use super::ffi;
@@ -194,6 +195,9 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
     };
     if record.connection().aborted != 0 {
         return OK;
+    }
+    if runtime.workers.watchdog.is_none() {
+        child.maintain(Instant::now(), &record.sink(runtime));
     }
     // SAFETY: takes no arguments, reads a clock.
     let begin = unsafe { ffi::apr_time_now() };
