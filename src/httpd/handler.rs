@@ -118,7 +118,7 @@ pub(super) unsafe extern "C" fn translate_name(raw: *mut ffi::request_rec) -> c_
     // SAFETY: called by httpd.
     unsafe {
         hook(raw, |record, runtime| {
-            if runtime.table.is_empty() || is_ours_already(&record) || is_kept_away(&record) {
+            if is_ours_already(&record) || is_kept_away(&record) {
                 return DECLINED;
             }
             match map_request(record, runtime) {
@@ -184,11 +184,7 @@ pub(super) unsafe extern "C" fn map_to_storage(raw: *mut ffi::request_rec) -> c_
             if record.get().proxyreq == 0 && record.notes().get(WORKER_NAME).is_none() {
                 // Without a URI it is a file that mod_include reads.
                 let is_file = record.uri().is_empty();
-                if runtime.table.is_empty()
-                    || is_ours_already(&record)
-                    || is_kept_away(&record)
-                    || is_file
-                {
+                if is_ours_already(&record) || is_kept_away(&record) || is_file {
                     return DECLINED;
                 }
                 if let Err(status) = map_request(record, runtime) {
