@@ -19,6 +19,7 @@ use super::translate::{
     BACKSLASH, DIRECTORY, Mapping, NO_JK, WORKER_NAME, hook, is_ours_already, keep_options,
     log_panic, map, refuse_path,
 };
+use crate::config::WorkerConfig;
 use crate::host::Request as _;
 use crate::jk_log;
 use crate::log::Level;
@@ -217,8 +218,21 @@ fn forward(
     path: &[u8],
     committed: &Cell<bool>,
 ) -> c_int {
-    let Some(Running::Ajp13(worker)) = child.workers.get(worker) else {
-        return INTERNAL_ERROR;
+    let worker = match child.workers.get(worker) {
+        Some(Running::Ajp13(worker)) => worker,
+        Some(Running::Unavailable) => {
+            let config = runtime.workers.configs.get(worker);
+            jk_log!(
+                record.sink(runtime),
+                Level::Error,
+                "({}) unsupported_type: this version cannot serve workers of type {} yet; \
+                 outcome=503",
+                config.map_or(String::new(), |config| config.name().to_string()),
+                config.map_or("", WorkerConfig::type_name)
+            );
+            return UNAVAILABLE;
+        }
+        None => return INTERNAL_ERROR,
     };
     let mut request = match HttpdRequest::new(record, runtime, path, committed) {
         Ok(request) => request,

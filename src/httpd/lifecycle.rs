@@ -151,6 +151,7 @@ fn run(config: &WorkerConfig, memory: &Arc<SharedMemory>, position: usize) -> Ru
             let memory = Arc::clone(memory);
             Running::Ajp13(Box::new(Worker::new((**config).clone(), memory, position)))
         }
+        WorkerConfig::Balancer(_) | WorkerConfig::Status(_) => Running::Unavailable,
     }
 }
 

@@ -246,6 +246,8 @@ pub(super) struct Child {
 pub(super) enum Running {
     /// One engine.
     Ajp13(Box<Worker>),
+    /// Of a type that this version loads but cannot serve.
+    Unavailable,
 }
 
 impl WorkerSet {
@@ -255,9 +257,9 @@ impl WorkerSet {
         maintain: Option<Duration>,
         watchdog: Option<Duration>,
     ) -> Self {
-        let name = |config| (WorkerConfig::name(config).as_bytes(), WorkerKind::Other);
+        let names = configs.iter().map(|config| (config.name().as_bytes(), kind(config)));
         Self {
-            names: Arc::new(WorkerNames::new(configs.iter().map(name))),
+            names: Arc::new(WorkerNames::new(names)),
             configs,
             memory: OnceLock::new(),
             maintain,
@@ -271,10 +273,25 @@ impl Child {
     /// Looks after the idle connections of all workers, if it is time for that.
     pub(super) fn maintain(&self, now: Instant, log: &impl Log) {
         if self.schedule.as_ref().is_some_and(|schedule| schedule.is_due(now)) {
-            for Running::Ajp13(worker) in &self.workers {
-                worker.maintain(now, log);
+            for worker in &self.workers {
+                if let Running::Ajp13(worker) = worker {
+                    worker.maintain(now, log);
+                }
             }
         }
+    }
+}
+
+/// What mapping rules must know of a worker.
+fn kind(config: &WorkerConfig) -> WorkerKind {
+    match config {
+        WorkerConfig::Balancer(balancer) => {
+            let members = balancer.members.iter();
+            WorkerKind::Balancer(
+                members.map(|member| member.worker.name.as_bytes().into()).collect(),
+            )
+        }
+        WorkerConfig::Ajp13(_) | WorkerConfig::Status(_) => WorkerKind::Other,
     }
 }
 
