@@ -20,5 +20,6 @@ mod config;
 mod decode;
 mod faults;
 mod harness;
+mod mapping;
 mod policy;
 mod support;

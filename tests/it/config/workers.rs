@@ -53,6 +53,29 @@ fn a_directive_has_no_comments() {
 }
 
 #[test]
+fn the_effective_configuration_is_logged_at_debug() {
+    let properties = "worker.list=w,lb\nworker.w.port=1\nworker.w.secret=hush\n\
+        worker.w.ping_mode=CP\nworker.lb.type=lb\nworker.lb.balance_workers=m\n\
+        worker.lb.method=B\nworker.m.port=2\nworker.m.lbfactor=3";
+    for (level, is_shown) in [("debug", true), ("info", false)] {
+        let httpd =
+            with(&format!("JkLogFile logs/jk.log\nJkLogLevel {level}")).workers(properties).start();
+        let log = std::fs::read_to_string(httpd.path("logs/jk.log")).expect("the log");
+        for said in [
+            "(w) config: type=ajp13; host=localhost; port=1; ",
+            "; secret=set; ",
+            "; ping_mode=CP; ",
+            "(lb) config: type=lb; balance_workers=m; method=Busyness; ",
+            "(lb) config: member=m (route=m domain= redirect= distance=0 lbfactor=3 ",
+        ] {
+            assert_eq!(log.contains(said), is_shown, "{said} in\n{log}");
+        }
+        assert!(!log.contains("hush"), "{log}");
+        assert!(!log.lines().any(|line| line.ends_with("...")), "a line is cut:\n{log}");
+    }
+}
+
+#[test]
 fn workers_of_other_types_answer_503() {
     let httpd = with("JkMount /lb lb\nJkMount /st st")
         .workers(
