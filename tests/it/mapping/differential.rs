@@ -26,7 +26,7 @@ fn targets(random: &mut Random, count: usize) -> Vec<String> {
 }
 
 /// A target with each `%XX` replaced by its byte.
-fn unescaped(target: &str) -> Vec<u8> {
+pub(super) fn unescaped(target: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = target.as_bytes();
     while let [first, after @ ..] = rest {
