@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use mod_jk::config::{Place, Problems};
 use mod_jk::mapping::{
-    LiveTable, MapFile, Mount, Rule, Sources, WorkerKind, WorkerNames, copy_mounts, rules_of,
+    LiveTable, MapFile, Mount, Rule, TableSources, WorkerKind, WorkerNames, copy_mounts, rules_of,
 };
 
 use super::random::Random;
@@ -139,7 +139,7 @@ impl Plan {
             reload: None,
         });
         let workers = WORKERS.map(|name| (name.as_bytes(), WorkerKind::Other));
-        let sources = Sources {
+        let sources = TableSources {
             rules,
             file,
             rejects_unsafe,
