@@ -258,7 +258,7 @@ fn cve_2007_0774_long_paths_are_mapped_like_any_other() {
 #[test]
 fn cve_2023_41081_what_is_not_mounted_is_never_forwarded() {
     let handler = "<Location /other>\nSetHandler jakarta-servlet\n</Location>";
-    let stage = Stage::new(&format!("{MOUNTS}\n{handler}"));
+    let stage = Stage::new(&format!("{MOUNTS}\nJkOptions +ForwardDirectories\n{handler}"));
     let paths = ["/", "/other", "/other/", "/other/status", "/app/private/", "/app/private", "/x/"];
     for (path, answer) in paths.iter().zip(stage.check(&paths.map(str::to_owned))) {
         assert_eq!(answer.worker(), None, "{path}");
