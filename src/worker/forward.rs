@@ -148,8 +148,9 @@ impl<R: Request> Serving<'_, R> {
                 self.log_retry(&failure);
             } else if self.tries < config.retries && self.may_be_repeated(&failure) {
                 self.log_retry(&failure);
-                // Status and headers may have been taken over.
-                self.request.retract();
+                if self.progress.phase == Phase::Stream {
+                    self.request.retract();
+                }
                 self.request.pause(config.retry_interval);
             } else {
                 return Err(failure);
