@@ -21,4 +21,5 @@ mod decode;
 mod faults;
 mod harness;
 mod policy;
+mod pool;
 mod support;
