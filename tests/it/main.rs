@@ -20,6 +20,7 @@ mod config;
 mod decode;
 mod faults;
 mod harness;
+mod mapping;
 mod policy;
 mod pool;
 mod support;
