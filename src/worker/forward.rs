@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::buffers::{Buffer, Buffers};
@@ -31,6 +31,8 @@ pub struct Worker {
     names: Names,
     memory: Arc<dyn Memory>,
     position: usize,
+    /// Held by the thread that looks after the idle connections.
+    pub(super) upkeep: Mutex<()>,
 }
 
 /// What became of a request.
@@ -61,6 +63,7 @@ impl Worker {
             config,
             memory,
             position,
+            upkeep: Mutex::default(),
         }
     }
 
