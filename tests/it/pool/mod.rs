@@ -3,4 +3,5 @@
 
 mod limits;
 mod maintenance;
+mod options;
 mod resend;
