@@ -22,4 +22,5 @@ mod faults;
 mod harness;
 mod mapping;
 mod policy;
+mod pool;
 mod support;
