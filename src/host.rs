@@ -58,6 +58,8 @@ pub struct Policy<'a> {
     pub fail_on_status: Option<&'a StatusList>,
     /// Answers with this status and above are replaced by the web server's error page.
     pub use_server_errors: Option<u16>,
+    /// How a balancer chooses a member.
+    pub balancing: Balancing<'a>,
     /// `JkOptions +DisableReuse`: close the connection to the engine after the response.
     pub disable_reuse: bool,
     /// `JkOptions +FlushPackets`: flush to the client after every body packet.
@@ -69,6 +71,30 @@ pub struct Policy<'a> {
     pub forward_hop_by_hop: bool,
     /// `JkOptions +DropUnderscoreHeaders`: drop request headers with `_` in their name.
     pub drop_underscore_headers: bool,
+}
+
+/// What the mapping rule and the request's environment say to a balancer, beyond its own settings
+/// (spec/mod_jk.md 6.11).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Balancing<'a> {
+    /// Do not look at sessions.
+    pub sticky_ignore: bool,
+    /// The request opens no session.
+    pub stateless: bool,
+    /// Tell the client the route in a cookie.
+    pub set_session_cookie: bool,
+    /// Replaces the name of the cookie with the session id.
+    pub session_cookie: Option<&'a [u8]>,
+    /// Replaces the name of the path parameter with the session id.
+    pub session_path: Option<&'a [u8]>,
+    /// Replaces the path of the cookie with the route.
+    pub session_cookie_path: Option<&'a [u8]>,
+    /// Names of members that get all kinds of requests.
+    pub active: &'a [Box<[u8]>],
+    /// Names of members that get those of their own sessions.
+    pub disabled: &'a [Box<[u8]>],
+    /// Names of members that get none.
+    pub stopped: &'a [Box<[u8]>],
 }
 
 /// TLS data of the client connection (spec/mod_jk.md 4.6).
@@ -212,6 +238,9 @@ pub trait Request: Log {
 
     /// Takes a response back that is not committed.
     fn retract(&mut self);
+
+    /// Seconds since 1970.
+    fn now(&self) -> u64;
 
     /// Waits before an attempt is repeated.
     fn pause(&self, time: Duration);

@@ -31,10 +31,12 @@ pub(super) enum Variable {
     TlsChainPrefix,
     Route,
     ReplyTimeout,
+    StickyIgnore,
+    Stateless,
 }
 
 /// Number of [`Variable`]s.
-const VARIABLES: usize = 20;
+const VARIABLES: usize = 22;
 
 /// Number of directives that rename a variable; they come first in [`Variable`].
 const INDICATORS: usize = 18;
@@ -61,6 +63,8 @@ const NAMES: [(Variable, &CStr); VARIABLES] = [
     (Variable::TlsChainPrefix, c"SSL_CLIENT_CERT_CHAIN_"),
     (Variable::Route, c"JK_ROUTE"),
     (Variable::ReplyTimeout, c"JK_REPLY_TIMEOUT"),
+    (Variable::StickyIgnore, c"JK_STICKY_IGNORE"),
+    (Variable::Stateless, c"JK_STATELESS"),
 ];
 
 impl Variable {

@@ -13,17 +13,17 @@ use super::options::JkOption;
 use super::pool::int;
 use super::request::{Notes, Record};
 use super::response::reset_response;
-use super::server::{Child, Running, Runtime};
+use super::server::{Child, Running, Runtime, unix_time};
 use super::service::HttpdRequest;
 use super::translate::{
     BACKSLASH, DIRECTORY, Mapping, NO_JK, WORKER_NAME, hook, is_ours_already, keep_options,
     log_panic, map, refuse_path,
 };
-use crate::config::WorkerConfig;
 use crate::host::Request as _;
 use crate::jk_log;
 use crate::log::Level;
 use crate::mapping::{RuleOptions, contains_backslash, extensions};
+use crate::worker::balancer::{Report, Snapshot};
 use crate::worker::{Outcome, serve};
 
 const OK: c_int = ffi::OK as c_int;
@@ -38,6 +38,32 @@ const WORKER_TYPE: &CStr = c"JK_WORKER_TYPE";
 const WORKER_ROUTE: &CStr = c"JK_WORKER_ROUTE";
 /// Note with the time that the request took, seconds.
 const REQUEST_DURATION: &CStr = c"JK_REQUEST_DURATION";
+/// Notes with the first member that a balancer has tried, in the order of [`values`].
+const FIRST_MEMBER: [&CStr; 10] = [
+    c"JK_LB_FIRST_NAME",
+    c"JK_LB_FIRST_VALUE",
+    c"JK_LB_FIRST_ACCESSED",
+    c"JK_LB_FIRST_SESSIONS",
+    c"JK_LB_FIRST_READ",
+    c"JK_LB_FIRST_TRANSFERRED",
+    c"JK_LB_FIRST_ERRORS",
+    c"JK_LB_FIRST_BUSY",
+    c"JK_LB_FIRST_ACTIVATION",
+    c"JK_LB_FIRST_STATE",
+];
+/// Notes with the last one.
+const LAST_MEMBER: [&CStr; 10] = [
+    c"JK_LB_LAST_NAME",
+    c"JK_LB_LAST_VALUE",
+    c"JK_LB_LAST_ACCESSED",
+    c"JK_LB_LAST_SESSIONS",
+    c"JK_LB_LAST_READ",
+    c"JK_LB_LAST_TRANSFERRED",
+    c"JK_LB_LAST_ERRORS",
+    c"JK_LB_LAST_BUSY",
+    c"JK_LB_LAST_ACTIVATION",
+    c"JK_LB_LAST_STATE",
+];
 /// Seconds after which a client may try again (spec/reliability.md 5.1 C1).
 const RETRY_AFTER: &[u8] = b"10";
 
@@ -198,7 +224,7 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
         return OK;
     }
     if runtime.workers.watchdog.is_none() {
-        child.maintain(Instant::now(), &record.sink(runtime));
+        child.maintain(Instant::now(), unix_time(), &record.sink(runtime));
     }
     // SAFETY: takes no arguments, reads a clock.
     let begin = unsafe { ffi::apr_time_now() };
@@ -210,6 +236,37 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
     status
 }
 
+/// What the notes say about a member.
+fn values(member: &Snapshot<'_>) -> [Vec<u8>; 10] {
+    let number = |number: u64| number.to_string().into_bytes();
+    [
+        member.name.as_bytes().to_vec(),
+        number(member.value),
+        number(member.accessed),
+        number(member.sessions),
+        number(member.read),
+        number(member.transferred),
+        number(member.errors.into()),
+        number(member.busy.into()),
+        member.activation.as_bytes().to_vec(),
+        member.state.as_bytes().to_vec(),
+    ]
+}
+
+/// Notes what a balancer has done with a request.
+fn note(record: &Record<'_>, report: &Report<'_>) {
+    let (notes, pool) = (record.notes(), record.pool());
+    if let Some(route) = &report.route {
+        notes.set(pool, WORKER_ROUTE, route);
+    }
+    for (names, member) in [(FIRST_MEMBER, &report.first), (LAST_MEMBER, &report.last)] {
+        let Some(member) = member else { continue };
+        for (name, value) in names.into_iter().zip(values(member)) {
+            notes.set(pool, name, &value);
+        }
+    }
+}
+
 fn forward(
     record: Record<'_>,
     runtime: &Runtime,
@@ -218,22 +275,22 @@ fn forward(
     path: &[u8],
     committed: &Cell<bool>,
 ) -> c_int {
-    let worker = match child.workers.get(worker) {
-        Some(Running::Ajp13(worker)) => worker,
-        Some(Running::Unavailable) => {
-            let config = runtime.workers.configs.get(worker);
-            jk_log!(
-                record.sink(runtime),
-                Level::Error,
-                "({}) unsupported_type: this version cannot serve workers of type {} yet; \
-                 outcome=503",
-                config.map_or(String::new(), |config| config.name().to_string()),
-                config.map_or("", WorkerConfig::type_name)
-            );
-            return UNAVAILABLE;
-        }
-        None => return INTERNAL_ERROR,
+    let Some((running, config)) =
+        child.workers.get(worker).zip(runtime.workers.configs.get(worker))
+    else {
+        return INTERNAL_ERROR;
     };
+    let name = config.name();
+    if let Running::Unavailable = running {
+        jk_log!(
+            record.sink(runtime),
+            Level::Error,
+            "({name}) unsupported_type: this version cannot serve workers of type {} yet; \
+             outcome=503",
+            config.type_name()
+        );
+        return UNAVAILABLE;
+    }
     let mut request = match HttpdRequest::new(record, runtime, path, committed) {
         Ok(request) => request,
         Err(status) => {
@@ -244,18 +301,28 @@ fn forward(
             jk_log!(
                 record.sink(runtime),
                 Level::Info,
-                "({}) {event}: httpd refuses the request for its body; outcome={status}",
-                worker.config().name
+                "({name}) {event}: httpd refuses the request for its body; outcome={status}"
             );
             return status;
         }
     };
-    if let Some(route) = request.facts().route {
-        record.notes().set(record.pool(), WORKER_ROUTE, route);
-    }
     #[cfg(feature = "test-panic")]
     request.panic_if_asked("before");
-    match serve(worker, &child.buffers, &mut request) {
+    let outcome = match running {
+        Running::Ajp13(worker) => {
+            if let Some(route) = request.facts().route {
+                record.notes().set(record.pool(), WORKER_ROUTE, route);
+            }
+            serve(worker, &child.buffers, &mut request)
+        }
+        Running::Balancer(balancer) => {
+            let (outcome, report) = balancer.serve(&child.buffers, &mut request);
+            note(&record, &report);
+            outcome
+        }
+        Running::Unavailable => Outcome::Refused(503),
+    };
+    match outcome {
         Outcome::Completed | Outcome::Aborted => OK,
         Outcome::Refused(status) => {
             if status == 503 {

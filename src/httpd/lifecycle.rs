@@ -15,14 +15,17 @@ use super::guard::guard;
 use super::log::{self, LogFile, LogTarget, Sink, Speaker};
 use super::module;
 use super::pool::Pool;
-use super::server::{Child, RawConfig, Running, Runtime, ServerConfig};
+use super::server::{
+    Child, RawConfig, Running, Runtime, ServerConfig, WorkerSet, records, unix_time,
+};
 use super::shm::SharedMemory;
 use super::watchdog::Watchdog;
 use crate::config::WorkerConfig;
 use crate::jk_log;
 use crate::log::Level;
+use crate::shared::Layout;
 use crate::worker::buffers::Buffers;
-use crate::worker::{Schedule, Worker};
+use crate::worker::{Balancer, Schedule, Worker};
 
 const OK: c_int = ffi::OK as c_int;
 const REFUSE: c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int;
@@ -133,7 +136,9 @@ fn share_memory(servers: &[&ffi::server_rec]) -> bool {
     let Some(workers) = main.and_then(runtime).map(|runtime| &runtime.workers) else {
         return true;
     };
-    match SharedMemory::new(workers.configs.len()) {
+    match SharedMemory::new(
+        workers.configs.iter().map(records).fold(Layout::default(), Layout::and),
+    ) {
         // post_config runs once for a configuration, so this is the first value.
         Ok(memory) => workers.memory.set(Arc::new(memory)).is_ok(),
         Err(e) => {
@@ -144,15 +149,26 @@ fn share_memory(servers: &[&ffi::server_rec]) -> bool {
     }
 }
 
-/// A configured worker in this child.
-fn run(config: &WorkerConfig, memory: &Arc<SharedMemory>, position: usize) -> Running {
-    match config {
-        WorkerConfig::Ajp13(config) => {
-            let memory = Arc::clone(memory);
-            Running::Ajp13(Box::new(Worker::new((**config).clone(), memory, position)))
+/// The configured workers in this child.
+fn run(workers: &WorkerSet, memory: &Arc<SharedMemory>) -> Vec<Running> {
+    let mut at = Layout::default();
+    let one = |config| {
+        let (memory, place) = (Arc::<SharedMemory>::clone(memory), at);
+        at = at.and(records(config));
+        match config {
+            WorkerConfig::Ajp13(config) => {
+                let worker = Worker::new((**config).clone(), memory, place.workers);
+                Running::Ajp13(Box::new(worker))
+            }
+            WorkerConfig::Balancer(config) => {
+                let config = (**config).clone();
+                let balancer = Balancer::new(config, memory, place, workers.maintain);
+                Running::Balancer(Box::new(balancer))
+            }
+            WorkerConfig::Status(_) => Running::Unavailable,
         }
-        WorkerConfig::Balancer(_) | WorkerConfig::Status(_) => Running::Unavailable,
-    }
+    };
+    workers.configs.iter().map(one).collect()
 }
 
 /// Says what runs now, and at debug with which settings.
@@ -243,9 +259,8 @@ pub(super) unsafe extern "C" fn child_init(
             let Some(memory) = runtime.workers.memory.get() else {
                 return;
             };
-            let configs = runtime.workers.configs.iter().enumerate();
             let child = Child {
-                workers: configs.map(|(at, config)| run(config, memory, at)).collect(),
+                workers: run(&runtime.workers, memory),
                 buffers: Buffers::new(threads(main)),
                 schedule: runtime.workers.maintain.map(|i| Schedule::new(Instant::now(), i)),
             };
@@ -277,7 +292,7 @@ fn start_watchdog(main: &ffi::server_rec, runtime: &Runtime, pchild: Pool<'_>) {
         let Some(runtime) = self::runtime(server) else { return };
         let sink = Sink { runtime, speaker: Speaker::Server(server, "WATCHDOG") };
         if let Some(child) = runtime.workers.child.get() {
-            child.maintain(Instant::now(), &sink);
+            child.maintain(Instant::now(), unix_time(), &sink);
         }
     };
     match Watchdog::start(interval, work) {

@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::mem;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::environment::{EnvVar, Plan, Renamed};
 use super::log::{LogFile, LogTarget};
@@ -16,8 +16,9 @@ use super::stamp::Stamp;
 use crate::config::{Place, Problems, WorkerConfig};
 use crate::log::{Level, Log};
 use crate::mapping::{LiveTable, Mount, WorkerKind, WorkerNames, copy_mounts};
+use crate::shared::Layout;
 use crate::worker::buffers::Buffers;
-use crate::worker::{Schedule, Worker};
+use crate::worker::{Balancer, Schedule, Worker};
 
 /// The module's record of one server. Lives in the configuration pool: it ends with the
 /// configuration generation.
@@ -246,6 +247,8 @@ pub(super) struct Child {
 pub(super) enum Running {
     /// One engine.
     Ajp13(Box<Worker>),
+    /// Several engines.
+    Balancer(Box<Balancer>),
     /// Of a type that this version loads but cannot serve.
     Unavailable,
 }
@@ -269,13 +272,33 @@ impl WorkerSet {
     }
 }
 
+/// Now, seconds since 1970.
+pub(super) fn unix_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+/// The records that a worker has in shared memory.
+pub(super) fn records(config: &WorkerConfig) -> Layout {
+    match config {
+        WorkerConfig::Ajp13(_) => Layout { workers: 1, ..Layout::default() },
+        WorkerConfig::Balancer(balancer) => {
+            let members = balancer.members.len();
+            Layout { workers: members, balancers: 1, members }
+        }
+        WorkerConfig::Status(_) => Layout::default(),
+    }
+}
+
 impl Child {
     /// Looks after the idle connections of all workers, if it is time for that.
-    pub(super) fn maintain(&self, now: Instant, log: &impl Log) {
+    /// `unix`: now, seconds since 1970.
+    pub(super) fn maintain(&self, now: Instant, unix: u64, log: &impl Log) {
         if self.schedule.as_ref().is_some_and(|schedule| schedule.is_due(now)) {
             for worker in &self.workers {
-                if let Running::Ajp13(worker) = worker {
-                    worker.maintain(now, log);
+                match worker {
+                    Running::Ajp13(worker) => worker.maintain(now, log),
+                    Running::Balancer(balancer) => balancer.maintain(now, unix, log),
+                    Running::Unavailable => {}
                 }
             }
         }

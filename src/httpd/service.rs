@@ -12,10 +12,10 @@ use super::options::{JkOption, Set};
 use super::pool::{int, nothing};
 use super::request::Record;
 use super::response::Output;
-use super::server::Runtime;
+use super::server::{Runtime, unix_time};
 use super::table;
 use crate::ajp::message::ResponseHead;
-use crate::host::{self, BodyError, Facts, Policy, RequestBody, ResponseError};
+use crate::host::{self, Balancing, BodyError, Facts, Policy, RequestBody, ResponseError};
 use crate::log::{Level, Log, Site};
 use crate::mapping::RuleOptions;
 use crate::worker::uri;
@@ -75,11 +75,36 @@ fn policy<'r>(runtime: &Runtime, values: &Values<'r>, rule: Option<&'r RuleOptio
         reply_timeout: timeout.or_else(|| rule.and_then(|rule| rule.reply_timeout)),
         fail_on_status: rule.and_then(|rule| rule.fail_on_status.as_ref()),
         use_server_errors: rule.and_then(|rule| rule.use_server_errors),
+        balancing: balancing(values, rule),
         disable_reuse: has(JkOption::DisableReuse),
         flush_packets: has(JkOption::FlushPackets),
         flush_header: has(JkOption::FlushHeader),
         forward_hop_by_hop: has(JkOption::ForwardHopByHop),
         drop_underscore_headers: has(JkOption::DropUnderscoreHeaders),
+    }
+}
+
+/// How a balancer chooses: likewise.
+fn balancing<'r>(values: &Values<'r>, rule: Option<&'r RuleOptions>) -> Balancing<'r> {
+    let is_on = |variable| values.get(variable).map(|text| text.is_empty() || number(text) != 0);
+    let (sticky_ignore, stateless) = (is_on(Variable::StickyIgnore), is_on(Variable::Stateless));
+    let Some(rule) = rule else {
+        return Balancing {
+            sticky_ignore: sticky_ignore.unwrap_or_default(),
+            stateless: stateless.unwrap_or_default(),
+            ..Balancing::default()
+        };
+    };
+    Balancing {
+        sticky_ignore: sticky_ignore.unwrap_or(rule.sticky_ignore),
+        stateless: stateless.unwrap_or(rule.stateless),
+        set_session_cookie: rule.set_session_cookie,
+        session_cookie: rule.session_cookie.as_deref(),
+        session_path: rule.session_path.as_deref(),
+        session_cookie_path: rule.session_cookie_path.as_deref(),
+        active: &rule.active,
+        disabled: &rule.disabled,
+        stopped: &rule.stopped,
     }
 }
 
@@ -255,6 +280,10 @@ impl host::Request for HttpdRequest<'_> {
 
     fn retract(&mut self) {
         self.output.retract();
+    }
+
+    fn now(&self) -> u64 {
+        unix_time()
     }
 
     fn pause(&self, time: Duration) {

@@ -3,55 +3,129 @@
 use std::io;
 use std::ptr::{self, NonNull};
 
-use crate::shared::{Memory, WorkerState};
+use crate::shared::{BalancerState, Layout, MemberState, Memory, WorkerState};
 
-/// Zeroed memory for the states of some workers, shared with all children of this process.
+/// Zeroed memory for the states of workers and balancers, shared with all children of this process.
 #[derive(Debug)]
 pub(super) struct SharedMemory {
-    start: NonNull<WorkerState>,
-    workers: usize,
+    start: NonNull<Region>,
+    layout: Layout,
 }
+
+/// The unit in which records of any kind are laid out one after the other: each kind begins where
+/// its own records may begin.
+#[repr(C, align(64))]
+struct Region([u8; 64]);
 
 // SAFETY: the memory stays mapped as long as the value lives and holds nothing but atomics.
 unsafe impl Send for SharedMemory {}
 // SAFETY: as above.
 unsafe impl Sync for SharedMemory {}
 
+/// Units that `count` records of type `T` take.
+const fn units<T>(count: usize) -> usize {
+    const { assert!(align_of::<T>() <= align_of::<Region>()) };
+    size_of::<T>().saturating_mul(count).div_ceil(size_of::<Region>())
+}
+
 impl SharedMemory {
-    /// Maps memory for `workers` workers, at least one.
+    /// Maps memory for that many records.
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn new(workers: usize) -> io::Result<Self> {
-        let workers = workers.max(1);
+    pub(super) fn new(layout: Layout) -> io::Result<Self> {
         let (access, kind) =
             (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANON);
         // SAFETY: a new mapping at an address of the system's choice takes no memory from anybody.
         let start =
-            unsafe { libc::mmap(ptr::null_mut(), Self::bytes(workers), access, kind, -1, 0) };
+            unsafe { libc::mmap(ptr::null_mut(), Self::bytes(layout), access, kind, -1, 0) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
         NonNull::new(start.cast())
-            .map(|start| Self { start, workers })
+            .map(|start| Self { start, layout })
             .ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))
     }
 
-    fn bytes(workers: usize) -> usize {
-        size_of::<WorkerState>().saturating_mul(workers)
+    fn members_at(layout: Layout) -> usize {
+        units::<WorkerState>(layout.workers)
+    }
+
+    fn balancers_at(layout: Layout) -> usize {
+        Self::members_at(layout).saturating_add(units::<MemberState>(layout.members))
+    }
+
+    fn bytes(layout: Layout) -> usize {
+        let end = Self::balancers_at(layout)
+            .saturating_add(units::<BalancerState>(layout.balancers))
+            .max(1);
+        end.saturating_mul(size_of::<Region>())
+    }
+
+    /// The records of one kind that begin `units` after the start.
+    ///
+    /// # Safety
+    /// They lie within the mapping, apart from those of other kinds, and zeros are valid records.
+    unsafe fn records<T>(&self, units: usize, count: usize) -> &[T] {
+        // SAFETY: the caller's promise.
+        let start = unsafe { self.start.add(units) };
+        // SAFETY: the caller's promise; a unit is at least as aligned as a record.
+        unsafe { std::slice::from_raw_parts(start.as_ptr().cast(), count) }
     }
 }
 
 impl Memory for SharedMemory {
     fn workers(&self) -> &[WorkerState] {
-        // SAFETY: the mapping begins at a page, has room for that many, and zeros are valid states.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.workers) }
+        // SAFETY: `bytes` has room for them at the start; they are atomics.
+        unsafe { self.records(0, self.layout.workers) }
+    }
+
+    fn balancers(&self) -> &[BalancerState] {
+        // SAFETY: `bytes` has room for them behind the members; they are atomics.
+        unsafe { self.records(Self::balancers_at(self.layout), self.layout.balancers) }
+    }
+
+    fn members(&self) -> &[MemberState] {
+        // SAFETY: `bytes` has room for them behind the workers; they are atomics.
+        unsafe { self.records(Self::members_at(self.layout), self.layout.members) }
     }
 }
 
 impl Drop for SharedMemory {
     fn drop(&mut self) {
         // SAFETY: the mapping that `new` made; nobody has a reference into it any more.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), Self::bytes(self.workers)) };
+        unsafe { libc::munmap(self.start.as_ptr().cast(), Self::bytes(self.layout)) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::shared::State;
+
+    #[test]
+    fn every_record_has_a_place_of_its_own() {
+        let layout = Layout { workers: 7, balancers: 3, members: 5 };
+        let memory = SharedMemory::new(layout).unwrap();
+        for (at, worker) in memory.workers().iter().enumerate() {
+            worker.used.store(100 + at as u64, Ordering::Relaxed);
+        }
+        for (at, balancer) in memory.balancers().iter().enumerate() {
+            balancer.maintained.store(200 + at as u64, Ordering::Relaxed);
+        }
+        for (at, member) in memory.members().iter().enumerate() {
+            member.lb_value.store(300 + at as u64, Ordering::Relaxed);
+            member.set_state(State::Busy);
+        }
+        let load = |atomic: &std::sync::atomic::AtomicU64| atomic.load(Ordering::Relaxed);
+        let used: Vec<u64> = memory.workers().iter().map(|w| load(&w.used)).collect();
+        let values: Vec<u64> = memory.members().iter().map(|m| load(&m.lb_value)).collect();
+        let times: Vec<u64> = memory.balancers().iter().map(|b| load(&b.maintained)).collect();
+        assert_eq!(used, [100, 101, 102, 103, 104, 105, 106]);
+        assert_eq!(times, [200, 201, 202]);
+        assert_eq!(values, [300, 301, 302, 303, 304]);
+        assert!(memory.members().iter().all(|m| m.state() == State::Busy));
     }
 }

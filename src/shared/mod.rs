@@ -1,65 +1,83 @@
 //! What all processes of a web server see of the workers: atomics in memory that the border maps,
-//! and nothing else (DESIGN.md 2). Contents start as zeros.
+//! and nothing else (DESIGN.md 2). Contents start as zeros, which stand for a worker that nobody has
+//! used yet and a member as it is configured.
 #![forbid(unsafe_code)]
 
+mod balancer;
+mod worker;
+
 use std::fmt::Debug;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Counters of one worker over all processes.
-#[derive(Debug, Default)]
-#[repr(C)]
-pub struct WorkerState {
-    /// Requests that it is serving now.
-    pub busy: AtomicU32,
+pub use balancer::{BalancerState, MemberState, State};
+pub use worker::{Busy, WorkerState};
+
+/// How many records of each kind there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Layout {
+    /// Workers that are one engine, members of balancers included.
+    pub workers: usize,
+    /// Balancers.
+    pub balancers: usize,
+    /// Members of all balancers.
+    pub members: usize,
 }
 
-/// One request in [`WorkerState::busy`]; dropping it takes the request out.
-#[derive(Debug)]
-pub struct Busy<'s>(&'s AtomicU32);
-
-impl WorkerState {
-    /// Counts a request in. Returns how many there are now, this one included.
-    pub fn enter(&self) -> (Busy<'_>, u32) {
-        let before = self.busy.fetch_add(1, Ordering::Relaxed);
-        (Busy(&self.busy), before.saturating_add(1))
+impl Layout {
+    /// The records of both.
+    #[must_use]
+    pub fn and(self, other: Layout) -> Layout {
+        Layout {
+            workers: self.workers.saturating_add(other.workers),
+            balancers: self.balancers.saturating_add(other.balancers),
+            members: self.members.saturating_add(other.members),
+        }
     }
 }
 
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        // Never below zero, whatever a process that was killed has left behind.
-        let less = |busy: u32| busy.checked_sub(1);
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-    }
-}
-
-/// Memory that all processes share, one [`WorkerState`] for each worker of `worker.list`.
+/// Memory that all processes share. Who uses a record knows its position.
 pub trait Memory: Debug + Send + Sync {
-    /// In the order of the list.
+    /// One for each engine.
     fn workers(&self) -> &[WorkerState];
+
+    /// One for each balancer.
+    fn balancers(&self) -> &[BalancerState];
+
+    /// One for each member of a balancer.
+    fn members(&self) -> &[MemberState];
 }
 
 /// Memory of one process alone.
-impl Memory for Vec<WorkerState> {
-    fn workers(&self) -> &[WorkerState] {
-        self
+#[derive(Debug)]
+pub struct Heap {
+    workers: Vec<WorkerState>,
+    balancers: Vec<BalancerState>,
+    members: Vec<MemberState>,
+}
+
+impl Heap {
+    /// Zeros.
+    pub fn new(layout: Layout) -> Self {
+        fn zeros<T: Default>(n: usize) -> Vec<T> {
+            std::iter::repeat_with(T::default).take(n).collect()
+        }
+        Self {
+            workers: zeros(layout.workers),
+            balancers: zeros(layout.balancers),
+            members: zeros(layout.members),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Memory for Heap {
+    fn workers(&self) -> &[WorkerState] {
+        &self.workers
+    }
 
-    #[test]
-    fn requests_are_counted_in_and_out() {
-        let state = WorkerState::default();
-        let (first, one) = state.enter();
-        let (second, two) = state.enter();
-        assert_eq!((one, two), (1, 2));
-        drop(first);
-        assert_eq!(state.busy.load(Ordering::Relaxed), 1);
-        state.busy.store(0, Ordering::Relaxed);
-        drop(second);
-        assert_eq!(state.busy.load(Ordering::Relaxed), 0);
+    fn balancers(&self) -> &[BalancerState] {
+        &self.balancers
+    }
+
+    fn members(&self) -> &[MemberState] {
+        &self.members
     }
 }

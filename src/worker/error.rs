@@ -236,6 +236,11 @@ impl Failure {
         matches!(self, Self::Connect(_) | Self::Ping(_) | Self::Send(_))
     }
 
+    /// Whether not even a connection was looked for, as too many are in use.
+    pub fn is_saturation(&self) -> bool {
+        matches!(self, Self::NoEndpoint { .. } | Self::Busy { .. })
+    }
+
     /// Whether the connection ended as one does that the engine closed while it was idle
     /// (spec/reliability.md 0 (b)): no byte of an answer came.
     pub fn is_lost_connection(&self) -> bool {
@@ -244,8 +249,7 @@ impl Failure {
 
     /// Whether the worker's state should know of it.
     pub fn marks_worker_down(&self) -> bool {
-        let not_its_fault = matches!(self, Self::NoEndpoint { .. } | Self::Busy { .. });
-        self.level() == Level::Error && !not_its_fault
+        self.level() == Level::Error && !self.is_saturation()
     }
 
     /// Level of the log line.

@@ -33,6 +33,8 @@ pub(super) struct Drive<'x, R> {
     pub connection: &'x mut Connection,
     pub timeouts: Timeouts,
     pub flush: FlushPolicy,
+    /// A cookie that is added to the response.
+    pub cookie: Option<&'x [u8]>,
     pub progress: &'x mut Progress,
     /// The status of an answer that the web server's error page replaces.
     pub replaced: Option<u16>,
@@ -114,6 +116,7 @@ impl<'x, R: Request> Drive<'x, R> {
         request: &'x mut R,
         connection: &'x mut Connection,
         timeouts: Timeouts,
+        cookie: Option<&'x [u8]>,
         progress: &'x mut Progress,
     ) -> Self {
         let policy = request.policy();
@@ -124,6 +127,7 @@ impl<'x, R: Request> Drive<'x, R> {
             connection,
             timeouts,
             flush,
+            cookie,
             progress,
             replaced: None,
             unwanted: 0,

@@ -3,15 +3,16 @@
 #![forbid(unsafe_code)]
 
 use std::fmt::Display;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::buffers::{Buffer, Buffers};
+use super::buffers::{Buffers, Lent};
 use super::endpoint::Connection;
 use super::error::{Failure, Phase, PingError};
 use super::exchange::{Drive, Finished, Progress, Response, Sending, Timeouts};
 use super::pool::{Pool, Slot};
-use super::prepare::encode;
+use super::prepare::{Routing, encode};
 use super::recovery;
 use super::upload::append_body;
 use crate::ajp::exchange::{CloseReason, Exchange, Verdict};
@@ -68,7 +69,7 @@ impl Worker {
     }
 
     /// What all processes see of it.
-    fn state(&self) -> Option<&WorkerState> {
+    pub(super) fn state(&self) -> Option<&WorkerState> {
         self.memory.workers().get(self.position)
     }
 
@@ -92,61 +93,126 @@ impl Worker {
     }
 }
 
-/// State of one request over all its attempts.
-struct Serving<'s, R> {
+/// A request that goes from engine to engine until one answers.
+pub(super) struct Parcel<'b> {
+    buffer: Lent<'b>,
+    /// What lies in the buffer; `None`: nothing yet.
+    sending: Option<Sending>,
+    /// Size of the packet that the first part of the body must fit into, bytes.
+    packet: usize,
+    /// Request body bytes in it.
+    body_read: u64,
+    /// Attempts of which nobody knows whether the engine has executed the request.
+    executions: u32,
+}
+
+impl<'b> Parcel<'b> {
+    /// Nothing yet. `packet`: the smallest packet size of all engines that it may go to, bytes.
+    pub(super) fn new(buffers: &'b Buffers, packet: usize) -> Self {
+        Self { buffer: buffers.lend(), sending: None, packet, body_read: 0, executions: 0 }
+    }
+}
+
+/// State of one request at one worker, over all its attempts there.
+pub(super) struct Serving<'s, 'b, R> {
     worker: &'s Worker,
     request: &'s mut R,
+    routing: Routing<'s>,
+    parcel: &'s mut Parcel<'b>,
     progress: Progress,
     /// The request among those that the worker is serving, from its first slot on.
     busy: Option<Busy<'s>>,
     /// Label of the connection in use.
     connection: (u64, u64),
     tries: u32,
+    /// Bytes to and from the engine in all attempts.
+    traffic: u64,
 }
 
 /// Serves `request`. Logs what fails, once.
 pub fn serve<R: Request>(worker: &Worker, buffers: &Buffers, request: &mut R) -> Outcome {
-    let progress = Progress::new();
-    let mut serving =
-        Serving { worker, request, progress, busy: None, connection: (0, 0), tries: 0 };
-    match serving.run(buffers) {
+    let mut parcel = Parcel::new(buffers, worker.config.packet_size.bytes());
+    let mut serving = Serving::new(worker, request, Routing::DIRECT, &mut parcel);
+    if let Some(state) = worker.state() {
+        state.used.fetch_add(1, Ordering::Relaxed);
+    }
+    match serving.prepare().and_then(|()| serving.run()) {
         Ok(outcome) => outcome,
         Err(failure) => serving.give_up(&failure),
     }
 }
 
-impl<R: Request> Serving<'_, R> {
-    fn run(&mut self, buffers: &Buffers) -> Result<Outcome, Failure> {
-        let mut buffer = buffers.lend();
+impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
+    pub(super) fn new(
+        worker: &'s Worker,
+        request: &'s mut R,
+        routing: Routing<'s>,
+        parcel: &'s mut Parcel<'b>,
+    ) -> Self {
+        let progress = Progress { body_read: parcel.body_read, ..Progress::new() };
+        let (busy, connection) = (None, (0, 0));
+        Self { worker, request, routing, parcel, progress, busy, connection, tries: 0, traffic: 0 }
+    }
+
+    /// Puts the request as this worker's engine wants it into the buffer.
+    ///
+    /// # Errors
+    /// [`Failure`]; no engine was contacted, and no other one would do.
+    pub(super) fn prepare(&mut self) -> Result<(), Failure> {
+        let (config, routing) = (&self.worker.config, self.routing);
+        let send = &mut self.parcel.buffer.send;
+        let before = self.parcel.sending.map(|Sending { request, data }| {
+            let body = send.split_off(request.min(send.len()));
+            send.clear();
+            (body, data)
+        });
+        encode(&*self.request, config, routing, send)?;
+        let request = send.len();
+        let data = if let Some((body, data)) = before {
+            send.extend_from_slice(&body);
+            data
+        } else {
+            let (body, is_head) = (self.request.body(), self.request.facts().is_head);
+            let wanted = Exchange::new(is_head, body, self.parcel.packet).first_body_len();
+            // The client's first bytes are read before an engine is bothered (reliability.md F8).
+            append_body(self.request, send, wanted, &mut self.progress.body_read)?
+        };
+        self.parcel.body_read = self.progress.body_read;
+        self.parcel.sending = Some(Sending { request, data });
+        Ok(())
+    }
+
+    /// Tries the worker as often as its settings say.
+    ///
+    /// # Errors
+    /// [`Failure`] of the last attempt.
+    pub(super) fn run(&mut self) -> Result<Outcome, Failure> {
+        let result = self.attempts();
+        // What follows for the worker depends on the others that it is serving.
+        self.busy = None;
+        result
+    }
+
+    fn attempts(&mut self) -> Result<Outcome, Failure> {
         let config = &self.worker.config;
-        let max = config.packet_size.bytes();
-        encode(&*self.request, config, &mut buffer.send)?;
-        let body = self.request.body();
-        let is_head = self.request.facts().is_head;
-        // The client's first bytes are read before an engine is bothered (reliability.md F8).
-        let request = buffer.send.len();
-        let wanted = Exchange::new(is_head, body, max).first_body_len();
-        let data =
-            append_body(self.request, &mut buffer.send, wanted, &mut self.progress.body_read)?;
-        let sending = Sending { request, data };
-        let idempotent = is_idempotent(self.request.facts().method);
         let mut fresh_only = false;
         loop {
             self.tries = self.tries.saturating_add(1);
-            buffer.inbox.clear();
-            let exchange = Exchange::new(is_head, body, max);
-            let failure = match self.attempt(&mut buffer, exchange, sending, fresh_only) {
+            let result = self.attempt(fresh_only);
+            self.count_traffic();
+            let failure = match result {
                 Ok(outcome) => return Ok(outcome),
                 Err(failure) => failure,
             };
-            // Once a body packet was asked for, the request is no longer in the buffer.
-            if self.progress.asks > 0 || self.request.is_committed() {
+            if !failure.is_retryable() && !failure.is_saturation() {
+                self.parcel.executions = self.parcel.executions.saturating_add(1);
+            }
+            if !self.is_replayable() {
                 return Err(failure);
             }
             let (_, carried) = self.connection;
-            let nothing_came = self.progress.phase <= Phase::Head && self.progress.received == 0;
-            let was_lost_while_idle = carried > 0 && nothing_came && failure.is_lost_connection();
-            if idempotent && was_lost_while_idle && !fresh_only {
+            let was_lost_while_idle = carried > 0 && failure.is_lost_connection();
+            if was_lost_while_idle && self.may_be_executed_again() && !fresh_only {
                 fresh_only = true;
                 self.log_retry(&failure);
             } else if self.tries < config.retries && self.may_be_repeated(&failure) {
@@ -161,21 +227,60 @@ impl<R: Request> Serving<'_, R> {
         }
     }
 
-    /// Whether the engine can have done nothing, or the administrator does not mind.
-    fn may_be_repeated(&self, failure: &Failure) -> bool {
+    /// Whether the request is still in the buffer, and nothing of an answer on its way.
+    fn is_replayable(&self) -> bool {
+        self.progress.asks == 0 && !self.request.is_committed()
+    }
+
+    /// Whether an engine that has not said a word may have executed the request, and a second time
+    /// does no harm.
+    fn may_be_executed_again(&self) -> bool {
+        let nothing_came = self.progress.phase <= Phase::Head && self.progress.received == 0;
+        let is_first = self.parcel.executions <= 1;
+        nothing_came && is_first && is_idempotent(self.request.facts().method)
+    }
+
+    /// Whether the administrator does not mind that the engine may have executed the request.
+    fn is_allowed(&self, failure: &Failure) -> bool {
         let (options, phase) = (self.worker.config.recovery, self.progress.phase);
-        failure.is_retryable()
-            || recovery::allows(options, failure, phase, self.request.facts().method)
+        recovery::allows(options, failure, phase, self.request.facts().method)
+    }
+
+    /// Whether the same engine may get the request again.
+    fn may_be_repeated(&self, failure: &Failure) -> bool {
+        // Where there are others, nobody waits twice for the one that does not answer.
+        let is_for_others = self.routing.is_member
+            && matches!(
+                failure,
+                Failure::ReplyTimeout(_) | Failure::StatusFatal { .. } | Failure::Status { .. }
+            );
+        failure.is_retryable() || !is_for_others && self.is_allowed(failure)
+    }
+
+    /// Whether another engine may get the request (spec/reliability.md 0, (a) and (c)).
+    pub(super) fn may_go_elsewhere(&self, failure: &Failure) -> bool {
+        let is_unsent = failure.is_retryable() || failure.is_saturation();
+        let is_silent = failure.is_lost_connection() || matches!(failure, Failure::ReplyTimeout(_));
+        let again = is_silent && self.may_be_executed_again();
+        self.is_replayable() && (is_unsent || again || self.is_allowed(failure))
+    }
+
+    /// Bytes to and from the engine.
+    pub(super) fn traffic(&self) -> u64 {
+        self.traffic
+    }
+
+    fn count_traffic(&mut self) {
+        let Progress { received, sent, .. } = self.progress;
+        self.traffic = self.traffic.saturating_add(received).saturating_add(sent);
+        if let Some(state) = self.worker.state() {
+            state.read.fetch_add(received, Ordering::Relaxed);
+            state.transferred.fetch_add(sent, Ordering::Relaxed);
+        }
     }
 
     /// One attempt: a connection, the exchange, and the connection's fate.
-    fn attempt(
-        &mut self,
-        buffer: &mut Buffer,
-        exchange: Exchange,
-        sending: Sending,
-        fresh_only: bool,
-    ) -> Result<Outcome, Failure> {
+    fn attempt(&mut self, fresh_only: bool) -> Result<Outcome, Failure> {
         let Progress { body_read, .. } = self.progress;
         self.progress = Progress { phase: Phase::Connect, body_read, ..Progress::new() };
         let config = &self.worker.config;
@@ -193,8 +298,15 @@ impl<R: Request> Serving<'_, R> {
             reply: policy.reply_timeout.unwrap_or(config.reply_timeout),
             socket: config.socket_timeout,
         };
+        let (is_head, body) = (self.request.facts().is_head, self.request.body());
+        let exchange = Exchange::new(is_head, body, config.packet_size.bytes());
+        let (cookie, connection_used) = (self.routing.cookie, &mut connection);
+        let progress = &mut self.progress;
         let mut drive =
-            Drive::new(config, self.request, &mut connection, timeouts, &mut self.progress);
+            Drive::new(config, self.request, connection_used, timeouts, cookie, progress);
+        let Parcel { buffer, sending, .. } = &mut *self.parcel;
+        buffer.inbox.clear();
+        let sending = sending.unwrap_or(Sending { request: 0, data: 0 });
         let Finished { verdict, response } = drive.run(buffer, exchange, sending)?;
         match verdict {
             Verdict::Reuse if disable_reuse => {
@@ -311,7 +423,7 @@ impl<R: Request> Serving<'_, R> {
     }
 
     /// The last word on a request that failed.
-    fn give_up(&mut self, failure: &Failure) -> Outcome {
+    pub(super) fn give_up(&mut self, failure: &Failure) -> Outcome {
         let Progress { phase, received, sent, .. } = self.progress;
         let (outcome, words) = match failure {
             Failure::Response(ResponseError::Answered)
@@ -351,11 +463,23 @@ impl<R: Request> Serving<'_, R> {
     }
 
     fn log_retry(&self, failure: &Failure) {
+        self.log_attempt("retry", failure);
+    }
+
+    /// Leaves the request as another worker wants it, and says why it gets it.
+    pub(super) fn pass_on(&mut self, failure: &Failure) {
+        self.log_attempt("member_failed", failure);
+        if self.progress.phase == Phase::Stream {
+            self.request.retract();
+        }
+    }
+
+    fn log_attempt(&self, event: &str, failure: &Failure) {
         let (id, carried) = self.connection;
         jk_log!(
             *self.request,
             Level::Info,
-            "({}) retry: {}: {failure}; peer={} conn={id}/{carried} tries={}",
+            "({}) {event}: {}: {failure}; peer={} conn={id}/{carried} tries={}",
             self.worker.name(),
             failure.event(self.progress.phase),
             self.worker.peer,

@@ -45,7 +45,8 @@ impl<R: Request> Drive<'_, R> {
             );
         }
         self.log_dropped(head);
-        self.request.start_response(head, headers::returned(head.headers()));
+        let cookie = self.cookie.map(|cookie| (&b"Set-Cookie"[..], cookie));
+        self.request.start_response(head, headers::returned(head.headers()).chain(cookie));
         if self.flush.header {
             self.request.flush().map_err(Failure::Response)?;
         }

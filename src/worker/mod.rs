@@ -5,6 +5,7 @@
 //! prepare      the request as a packet                      headers   which headers pass
 //! exchange     one request and its answer on a connection
 //! upload       the request body on its way                  head      what follows from a status
+//! balancer     a worker that is several: whose turn it is, and what if it fails
 //! pool         connections of one worker in one process     endpoint  one connection
 //! maintenance  idle connections: closed in time, or pinged
 //! buffers      memory that a running exchange borrows
@@ -15,6 +16,7 @@
 //! Knows a web server only through [`crate::host`].
 #![forbid(unsafe_code)]
 
+pub mod balancer;
 pub mod buffers;
 mod endpoint;
 mod error;
@@ -35,6 +37,7 @@ mod testing;
 mod upload;
 pub mod uri;
 
+pub use balancer::Balancer;
 pub use error::{Failure, Phase};
 pub use forward::{Outcome, Worker, serve};
 pub use maintenance::Schedule;

@@ -9,7 +9,7 @@ use super::{Outcome, Worker};
 use crate::ajp::message::{encode_body_chunk, encode_end};
 use crate::config::{Ajp13Config, StatusList};
 use crate::host::Policy;
-use crate::shared::WorkerState;
+use crate::shared::{Heap, Layout, Memory as _};
 
 fn get(policy: Policy<'static>) -> Memory {
     Memory { policy, ..Memory::get() }
@@ -140,11 +140,11 @@ fn the_rest_of_a_replaced_answer_takes_neither_for_ever_nor_the_answer_away() {
 #[test]
 fn beyond_the_busy_limit_requests_are_refused_and_the_pooled_connection_stays() {
     let (config, engine) = engine(vec![vec![answer(b"one"), answer(b"two")]]);
-    let memory = Arc::new(vec![WorkerState::default()]);
+    let memory = Arc::new(Heap::new(Layout { workers: 1, ..Layout::default() }));
     let config = Ajp13Config { busy_limit: Some(1), ..config };
     let worker = Worker::new(config, memory.clone(), 0);
     assert_eq!(run(&worker, &mut Memory::get()), Outcome::Completed);
-    let (elsewhere, _) = memory[0].enter();
+    let (elsewhere, _) = memory.workers()[0].enter();
     let mut request = Memory::get();
     assert_eq!(run(&worker, &mut request), Outcome::Refused(503));
     assert_eq!(request.logged("[error] (w) busy_limit"), 1);
@@ -154,7 +154,7 @@ fn beyond_the_busy_limit_requests_are_refused_and_the_pooled_connection_stays() 
     assert_eq!(run(&worker, &mut Memory::get()), Outcome::Completed);
     drop(worker);
     assert_eq!(engine.join().unwrap().len(), 1, "one connection for all");
-    assert_eq!(memory[0].busy.load(std::sync::atomic::Ordering::Relaxed), 0);
+    assert_eq!(memory.workers()[0].busy.load(std::sync::atomic::Ordering::Relaxed), 0);
 }
 
 #[test]

@@ -109,6 +109,11 @@ impl Pool {
         self.state().idle.len()
     }
 
+    /// Whether a slot is free.
+    pub(super) fn has_slot(&self) -> bool {
+        self.state().slots < self.size
+    }
+
     /// Whether a request waits for a slot.
     pub(super) fn is_wanted(&self) -> bool {
         !self.state().queue.is_empty()

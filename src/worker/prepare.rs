@@ -11,6 +11,25 @@ use crate::host::{Facts, Request};
 /// Longest method name that is forwarded, bytes (spec/reliability.md 2.6).
 const LONGEST_METHOD: usize = 64;
 
+/// What the engine and the client are told about the worker that was chosen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Routing<'r> {
+    /// The route that the engine is told; `None`: what the administrator has set for the request.
+    pub route: Option<&'r [u8]>,
+    /// The activation that the engine is told.
+    pub activation: &'static str,
+    /// The cookie that the client gets with the response.
+    pub cookie: Option<&'r [u8]>,
+    /// Whether a balancer has chosen the worker and can choose another one.
+    pub is_member: bool,
+}
+
+impl Routing<'_> {
+    /// Those of a worker that rules name.
+    pub(super) const DIRECT: Self =
+        Self { route: None, activation: "ACT", cookie: None, is_member: false };
+}
+
 /// Writes the request into `out`.
 ///
 /// # Errors
@@ -18,6 +37,7 @@ const LONGEST_METHOD: usize = 64;
 pub(super) fn encode<R: Request>(
     request: &R,
     config: &Ajp13Config,
+    routing: Routing<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Failure> {
     let facts = request.facts();
@@ -29,7 +49,7 @@ pub(super) fn encode<R: Request>(
     if let Some(byte) = facts.query.unwrap_or_default().iter().find(unsafe_byte) {
         return Err(Failure::BadQuery(*byte));
     }
-    let forward = forward_request(&facts, config);
+    let forward = forward_request(&facts, config, routing);
     let policy = request.policy();
     let headers = headers::forwarded(request.headers(), request.body(), &policy);
     forward.encode(headers.clone(), out, config.packet_size.bytes()).map_err(|source| {
@@ -38,7 +58,11 @@ pub(super) fn encode<R: Request>(
     })
 }
 
-fn forward_request<'f>(facts: &Facts<'f>, config: &'f Ajp13Config) -> ForwardRequest<'f> {
+fn forward_request<'f>(
+    facts: &Facts<'f>,
+    config: &'f Ajp13Config,
+    routing: Routing<'f>,
+) -> ForwardRequest<'f> {
     let tls = facts.tls.unwrap_or_default();
     ForwardRequest {
         method: facts.method,
@@ -54,7 +78,7 @@ fn forward_request<'f>(facts: &Facts<'f>, config: &'f Ajp13Config) -> ForwardReq
             remote_user: facts.remote_user,
             auth_type: facts.auth_type,
             query_string: facts.query,
-            route: facts.route,
+            route: routing.route.or(facts.route),
             ssl_cert: tls.certificate,
             ssl_cipher: tls.cipher,
             ssl_session: tls.session,
@@ -62,7 +86,7 @@ fn forward_request<'f>(facts: &Facts<'f>, config: &'f Ajp13Config) -> ForwardReq
             ssl_protocol: tls.protocol,
             remote_port: facts.remote_port,
             local_addr: facts.local_addr,
-            activation: Some(b"ACT"),
+            activation: Some(routing.activation.as_bytes()),
             environment: facts.environment,
         },
     }

@@ -1,7 +1,7 @@
 //! An in-memory host and a scripted engine for the unit tests of this module.
 #![forbid(unsafe_code)]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -19,12 +19,15 @@ use crate::config::{
 };
 use crate::host::{BodyError, Facts, Policy, Request, RequestBody, ResponseError};
 use crate::log::{Level, Log, Site};
-use crate::shared::WorkerState;
+use crate::shared::{Heap, Layout};
 
 /// A request in memory.
 #[derive(Default)]
 pub(super) struct Memory {
     pub method: &'static str,
+    pub uri: &'static str,
+    pub route: Option<&'static str>,
+    pub now: Cell<u64>,
     pub policy: Policy<'static>,
     pub environment: Vec<(&'static [u8], &'static [u8])>,
     pub headers: Vec<(String, String)>,
@@ -34,6 +37,7 @@ pub(super) struct Memory {
     pub length: Option<u64>,
     pub status: Option<u16>,
     pub sent_headers: Vec<String>,
+    pub cookies: Vec<String>,
     pub held: Vec<u8>,
     pub client: Vec<u8>,
     pub committed: bool,
@@ -47,12 +51,12 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn get() -> Self {
-        Self { method: "GET", ..Self::default() }
+        Self { method: "GET", uri: "/app", ..Self::default() }
     }
 
     pub(super) fn post(body: &[u8]) -> Self {
         let length = Some(u64::try_from(body.len()).unwrap());
-        Self { method: "POST", body: vec![Ok(body.to_vec())], length, ..Self::default() }
+        Self { method: "POST", body: vec![Ok(body.to_vec())], length, ..Self::get() }
     }
 
     pub(super) fn logged(&self, event: &str) -> usize {
@@ -76,7 +80,7 @@ impl Request for Memory {
             method: self.method.as_bytes(),
             is_head: self.method == "HEAD",
             protocol: b"HTTP/1.1",
-            uri: b"/app",
+            uri: self.uri.as_bytes(),
             query: self.query.map(str::as_bytes),
             remote_addr: Some(b"127.0.0.1"),
             remote_host: None,
@@ -86,7 +90,7 @@ impl Request for Memory {
             server_port: 80,
             remote_user: None,
             auth_type: None,
-            route: None,
+            route: self.route.map(str::as_bytes),
             tls: None,
             environment: &self.environment,
         }
@@ -131,7 +135,11 @@ impl Request for Memory {
         headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
     ) {
         self.status = Some(head.status);
-        self.sent_headers = headers.map(|(name, _)| name.escape_ascii().to_string()).collect();
+        let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
+        let headers: Vec<_> = headers.map(|(name, value)| (text(name), text(value))).collect();
+        let cookies = headers.iter().filter(|(name, _)| name == "Set-Cookie");
+        self.cookies = cookies.map(|(_, value)| value.clone()).collect();
+        self.sent_headers = headers.into_iter().map(|(name, _)| name).collect();
     }
 
     fn write_body(&mut self, parts: &[&[u8]]) -> Result<(), ResponseError> {
@@ -159,6 +167,10 @@ impl Request for Memory {
         self.retractions += 1;
         self.status = None;
         self.held.clear();
+    }
+
+    fn now(&self) -> u64 {
+        self.now.get()
     }
 
     fn pause(&self, time: Duration) {
@@ -256,7 +268,8 @@ pub(super) fn config(port: u16) -> Ajp13Config {
 }
 
 pub(super) fn worker(config: Ajp13Config) -> Worker {
-    Worker::new(config, Arc::new(vec![WorkerState::default()]), 0)
+    let layout = Layout { workers: 1, ..Layout::default() };
+    Worker::new(config, Arc::new(Heap::new(layout)), 0)
 }
 
 pub(super) fn answer(body: &[u8]) -> Vec<u8> {

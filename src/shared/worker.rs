@@ -1,0 +1,58 @@
+//! One engine, over all processes.
+#![forbid(unsafe_code)]
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Counters of one worker over all processes (spec/mod_jk.md 6.9).
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct WorkerState {
+    /// Requests that it was chosen for, each once however often it was tried.
+    pub used: AtomicU64,
+    /// Bytes received from the engine.
+    pub read: AtomicU64,
+    /// Bytes sent to the engine.
+    pub transferred: AtomicU64,
+    /// Requests that it is serving now.
+    pub busy: AtomicU32,
+    /// Reply timeouts; older ones count less and less where a balancer has the worker.
+    pub reply_timeouts: AtomicU32,
+}
+
+/// One request in [`WorkerState::busy`]; dropping it takes the request out.
+#[derive(Debug)]
+pub struct Busy<'s>(&'s AtomicU32);
+
+impl WorkerState {
+    /// Counts a request in. Returns how many there are now, this one included.
+    pub fn enter(&self) -> (Busy<'_>, u32) {
+        let before = self.busy.fetch_add(1, Ordering::Relaxed);
+        (Busy(&self.busy), before.saturating_add(1))
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        // Never below zero, whatever a process that was killed has left behind.
+        let less = |busy: u32| busy.checked_sub(1);
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_in_and_out() {
+        let state = WorkerState::default();
+        let (first, one) = state.enter();
+        let (second, two) = state.enter();
+        assert_eq!((one, two), (1, 2));
+        drop(first);
+        assert_eq!(state.busy.load(Ordering::Relaxed), 1);
+        state.busy.store(0, Ordering::Relaxed);
+        drop(second);
+        assert_eq!(state.busy.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,90 @@
+//! The members of a balancer with what all processes know of them.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use super::method::multipliers;
+use crate::config::balancer::{Activation, BalancerConfig, Member};
+use crate::shared::{BalancerState, Layout, MemberState, Memory, State, WorkerState};
+
+/// All that the choice of a member and its consequences need: settings and shared records.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub config: BalancerConfig,
+    multipliers: Vec<u64>,
+    memory: Arc<dyn Memory>,
+    /// Positions of the balancer's records and of its members' first ones.
+    at: Layout,
+    /// Where this process begins to look for the next member.
+    pub offset: AtomicUsize,
+    /// `worker.maintain`, whole seconds; `None`: there is no maintenance.
+    pub maintain: Option<u64>,
+}
+
+/// One member.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seat<'g> {
+    pub config: &'g Member,
+    pub state: &'g MemberState,
+    pub worker: &'g WorkerState,
+    /// What one request weighs: the less, the more of them it is to have.
+    pub multiplier: u64,
+}
+
+impl Seat<'_> {
+    /// Which requests it gets, if a rule does not say otherwise.
+    pub(super) fn activation(&self) -> Activation {
+        self.state.activation(self.config.activation)
+    }
+}
+
+impl Group {
+    /// `at`: positions of the balancer's record and of the first ones of its members in `memory`.
+    pub(super) fn new(
+        config: BalancerConfig,
+        memory: Arc<dyn Memory>,
+        at: Layout,
+        maintain: Option<Duration>,
+    ) -> Self {
+        Self {
+            multipliers: multipliers(&config.members),
+            config,
+            memory,
+            at,
+            offset: AtomicUsize::new(0),
+            maintain: maintain.map(|time| time.as_secs().max(1)),
+        }
+    }
+
+    /// The balancer's own record.
+    pub(super) fn state(&self) -> Option<&BalancerState> {
+        self.memory.balancers().get(self.at.balancers)
+    }
+
+    /// The members in their order.
+    pub(super) fn seats(&self) -> impl Iterator<Item = Seat<'_>> {
+        let states = self.memory.members().get(self.at.members..).unwrap_or_default();
+        let workers = self.memory.workers().get(self.at.workers..).unwrap_or_default();
+        let records = states.iter().zip(workers).zip(&self.multipliers);
+        self.config.members.iter().zip(records).map(|(config, ((state, worker), multiplier))| {
+            Seat { config, state, worker, multiplier: *multiplier }
+        })
+    }
+
+    /// One member by its place.
+    pub(super) fn seat(&self, place: usize) -> Option<Seat<'_>> {
+        Some(Seat {
+            config: self.config.members.get(place)?,
+            state: self.memory.members().get(self.at.members.checked_add(place)?)?,
+            worker: self.memory.workers().get(self.at.workers.checked_add(place)?)?,
+            multiplier: *self.multipliers.get(place)?,
+        })
+    }
+
+    /// The states of all members as a request sees them.
+    pub(super) fn states(&self) -> Vec<State> {
+        self.seats().map(|seat| seat.state.state()).collect()
+    }
+}

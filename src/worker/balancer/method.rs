@@ -1,0 +1,202 @@
+//! What a member has had of the load (`method`) [6.2], and how that is forgotten [6.3].
+//!
+//! | method | a request counts | when |
+//! |---|---|---|
+//! | Request | its weight | it is sent |
+//! | Sessions, Next | its weight if it seems to open a session | it is sent |
+//! | Traffic | its bytes in both directions, weighted | it is done |
+//! | Busyness | its weight | while it runs |
+#![forbid(unsafe_code)]
+
+use std::sync::atomic::Ordering;
+
+use super::group::{Group, Seat};
+use crate::config::balancer::{Activation, BalanceMethod, Member};
+
+/// What a request weighs at each member, so that members with twice the factor get twice the load.
+pub(super) fn multipliers(members: &[Member]) -> Vec<u64> {
+    let factors = || members.iter().map(|member| u64::from(member.lbfactor.max(1)));
+    // Factors that no sane configuration has may have a common multiple that is too large; the
+    // weights are then as exact as 32 bits allow.
+    let common = factors().try_fold(1, lowest_common_multiple).unwrap_or(u64::from(u32::MAX));
+    factors().map(|factor| common.checked_div(factor).unwrap_or(1).max(1)).collect()
+}
+
+fn lowest_common_multiple(a: u64, b: u64) -> Option<u64> {
+    let (mut divisor, mut rest) = (a, b);
+    while rest > 0 {
+        (divisor, rest) = (rest, divisor.checked_rem(rest)?);
+    }
+    a.checked_div(divisor)?.checked_mul(b).filter(|multiple| *multiple <= u64::from(u32::MAX))
+}
+
+impl Group {
+    /// The load of a member; the lowest one is chosen.
+    pub(super) fn load(&self, seat: &Seat<'_>) -> u64 {
+        match self.config.method {
+            // From the requests that it is serving, so that a process that was killed spoils
+            // nothing that the repair of that number does not mend.
+            BalanceMethod::Busyness => {
+                u64::from(seat.worker.busy.load(Ordering::Relaxed)).saturating_mul(seat.multiplier)
+            }
+            _ => seat.state.lb_value.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Counts a request that is sent to a member. `opens_session`: it has no session id and a
+    /// response may bring one.
+    pub(super) fn charge(&self, seat: &Seat<'_>, opens_session: bool) {
+        seat.worker.used.fetch_add(1, Ordering::Relaxed);
+        if opens_session {
+            seat.state.sessions.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.counts_at_start(opens_session) {
+            seat.state.lb_value.fetch_add(seat.multiplier, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes back what [`Group::charge`] counted: the request was never sent.
+    pub(super) fn refund(&self, seat: &Seat<'_>, opens_session: bool) {
+        seat.worker.used.fetch_sub(1, Ordering::Relaxed);
+        if opens_session {
+            seat.state.sessions.fetch_sub(1, Ordering::Relaxed);
+        }
+        if self.counts_at_start(opens_session) {
+            let less = |value: u64| Some(value.saturating_sub(seat.multiplier));
+            let value = &seat.state.lb_value;
+            let _ = value.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        }
+    }
+
+    fn counts_at_start(&self, opens_session: bool) -> bool {
+        match self.config.method {
+            BalanceMethod::Request => true,
+            BalanceMethod::Sessions | BalanceMethod::Next => opens_session,
+            BalanceMethod::Traffic | BalanceMethod::Busyness => false,
+        }
+    }
+
+    /// Counts the bytes of a request that is done.
+    pub(super) fn charge_traffic(&self, seat: &Seat<'_>, bytes: u64) {
+        if self.config.method == BalanceMethod::Traffic {
+            let weighted = bytes.saturating_mul(seat.multiplier);
+            seat.state.lb_value.fetch_add(weighted, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets old load: half of it for each of `halvings`. Returns the highest load that is left.
+    pub(super) fn decay(&self, halvings: u64) -> u64 {
+        let halvings = u32::try_from(halvings).unwrap_or(u32::MAX);
+        for seat in self.seats() {
+            let halve = |value: u32| Some(value.checked_shr(halvings).unwrap_or_default());
+            let timeouts = &seat.worker.reply_timeouts;
+            let _ = timeouts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, halve);
+        }
+        let change = |seat: &Seat<'_>, by: &dyn Fn(u64) -> u64| {
+            let value = &seat.state.lb_value;
+            let _ = value.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |v| Some(by(v)));
+        };
+        let highest = || self.seats().map(|seat| self.load(&seat)).max().unwrap_or_default();
+        match self.config.method {
+            BalanceMethod::Busyness => 0,
+            BalanceMethod::Next => {
+                // As in C mod_jk the highest is that before the lowest is taken away.
+                let before = highest();
+                let is_usable = |seat: &Seat<'_>| {
+                    seat.state.state().is_usable() && seat.activation() == Activation::Active
+                };
+                let lowest = self.seats().filter(is_usable).map(|seat| self.load(&seat)).min();
+                let lowest = lowest.unwrap_or_default();
+                self.seats().for_each(|seat| change(&seat, &|value| value.saturating_sub(lowest)));
+                before
+            }
+            _ => {
+                let halve = |value: u64| value.checked_shr(halvings).unwrap_or_default();
+                self.seats().for_each(|seat| change(&seat, &halve));
+                highest()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::balancer::testing::{group, member};
+
+    fn weights(factors: &[u32]) -> Vec<u64> {
+        let members: Vec<Member> =
+            factors.iter().map(|f| Member { lbfactor: *f, ..member("m") }).collect();
+        multipliers(&members)
+    }
+
+    #[test]
+    fn weights_are_the_common_multiple_by_the_factor() {
+        assert_eq!(weights(&[2, 1]), [1, 2]);
+        assert_eq!(weights(&[5, 3, 1]), [3, 5, 15]);
+        assert_eq!(weights(&[4, 6]), [3, 2]);
+        assert_eq!(weights(&[7]), [1]);
+        // No common multiple in 32 bits: nearly right.
+        let odd = weights(&[1_000_003, 999_983, 999_979]);
+        assert!(odd.iter().all(|weight| (4294..=4295).contains(weight)), "{odd:?}");
+        assert_eq!(weights(&[u32::MAX, 1]), [1, u64::from(u32::MAX)]);
+    }
+
+    fn loads(group: &Group) -> Vec<u64> {
+        group.seats().map(|seat| group.load(&seat)).collect()
+    }
+
+    #[test]
+    fn each_method_counts_what_it_is_named_for() {
+        // method, load after one request with a session and one without, 10 bytes each, and a
+        // third one that is still running
+        for (method, expected) in [
+            (BalanceMethod::Request, 6),
+            (BalanceMethod::Sessions, 2),
+            (BalanceMethod::Next, 2),
+            (BalanceMethod::Traffic, 40),
+            (BalanceMethod::Busyness, 2),
+        ] {
+            let mut members = [member("a"), member("b")];
+            members[1].lbfactor = 2;
+            let group = group(&members, |config| config.method = method);
+            let seat = group.seat(0).unwrap();
+            for opens in [false, true] {
+                group.charge(&seat, opens);
+                group.charge_traffic(&seat, 10);
+            }
+            group.charge(&seat, false);
+            let _running = seat.worker.enter();
+            assert_eq!(loads(&group), [expected, 0], "{method:?}");
+            assert_eq!(seat.state.sessions.load(Ordering::Relaxed), 1);
+            group.charge(&seat, true);
+            group.refund(&seat, true);
+            assert_eq!(loads(&group), [expected, 0], "{method:?}");
+        }
+    }
+
+    #[test]
+    fn old_load_is_forgotten() {
+        for (method, halvings, expected, highest) in [
+            (BalanceMethod::Request, 1, [50, 30, 10], 50),
+            (BalanceMethod::Traffic, 2, [25, 15, 5], 25),
+            (BalanceMethod::Sessions, 64, [0, 0, 0], 0),
+            (BalanceMethod::Sessions, u64::MAX, [0, 0, 0], 0),
+            // The third one is disabled: the second is the lowest, and nothing goes below zero.
+            (BalanceMethod::Next, 1, [40, 0, 0], 100),
+            (BalanceMethod::Busyness, 1, [0, 0, 0], 0),
+        ] {
+            let mut members = [member("a"), member("b"), member("c")];
+            members[2].activation = Activation::Disabled;
+            let group = group(&members, |config| config.method = method);
+            for (seat, value) in group.seats().zip([100, 60, 20]) {
+                seat.state.lb_value.store(value, Ordering::Relaxed);
+                seat.worker.reply_timeouts.store(4, Ordering::Relaxed);
+            }
+            assert_eq!(group.decay(halvings), highest, "{method:?}");
+            assert_eq!(loads(&group), expected, "{method:?}");
+            let timeouts = group.seat(0).unwrap().worker.reply_timeouts.load(Ordering::Relaxed);
+            assert_eq!(timeouts, if halvings > 2 { 0 } else { 4 >> halvings });
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! A worker that is several engines (spec/mod_jk.md 6).
+//!
+//! ```text
+//! serve    choose → try → settle → done, another member, or give up
+//! group    the members with what all processes know of them; no sockets
+//! method   what a member has had of the load        sticky   where a session is
+//! choice   the member for a request                 state    what follows from a result
+//! ```
+//!
+//! Nothing on the path of a request takes a lock: members are atomics that all processes see
+//! ([`crate::shared`]), and each request looks at them through a copy of its own, in which it marks
+//! the members that it has tried.
+#![forbid(unsafe_code)]
+
+mod choice;
+mod group;
+mod method;
+mod serve;
+#[cfg(test)]
+mod simulation;
+mod state;
+mod sticky;
+#[cfg(test)]
+mod testing;
+
+pub use serve::{Balancer, Report, Snapshot};

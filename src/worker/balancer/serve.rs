@@ -1,0 +1,540 @@
+//! Serves a request with the members of a balancer: choose, try, draw the consequences, and then
+//! done, another member, or an error (spec/mod_jk.md 6.6 as amended by spec/reliability.md 0).
+#![forbid(unsafe_code)]
+
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::choice::{Choice, NoChoice, Wish};
+use super::group::{Group, Seat};
+use super::state::{Ending, Flip};
+use super::sticky::{Session, session};
+use crate::config::WorkerName;
+use crate::config::balancer::{Activation, BalancerConfig};
+use crate::host::{Balancing, Request};
+use crate::jk_log;
+use crate::log::{Level, Log};
+use crate::shared::{Layout, Memory, State};
+use crate::worker::buffers::Buffers;
+use crate::worker::error::Failure;
+use crate::worker::forward::{Outcome, Parcel, Serving, Worker};
+use crate::worker::prepare::Routing;
+
+/// A configured balancer with its members' connections in this process.
+#[derive(Debug)]
+pub struct Balancer {
+    group: Group,
+    /// One for each member, in their order.
+    workers: Vec<Worker>,
+    /// The smallest packet size of all members, bytes.
+    packet: usize,
+}
+
+/// What the log is told about a request of a balancer.
+#[derive(Debug, Default)]
+pub struct Report<'b> {
+    /// The route that the last engine was told.
+    pub route: Option<Vec<u8>>,
+    /// The first member after its part.
+    pub first: Option<Snapshot<'b>>,
+    /// The last member after its part.
+    pub last: Option<Snapshot<'b>>,
+}
+
+/// A member at a moment (spec/mod_jk.md 1.8).
+#[derive(Debug, Clone, Copy)]
+pub struct Snapshot<'b> {
+    /// Its name.
+    pub name: &'b WorkerName,
+    /// What it has had of the load.
+    pub value: u64,
+    /// Requests that it was chosen for.
+    pub accessed: u64,
+    /// Sessions opened there, as far as one can tell.
+    pub sessions: u64,
+    /// Bytes received from it.
+    pub read: u64,
+    /// Bytes sent to it.
+    pub transferred: u64,
+    /// Failures.
+    pub errors: u32,
+    /// Requests that it is serving.
+    pub busy: u32,
+    /// `ACT`, `DIS` or `STP`.
+    pub activation: &'static str,
+    /// As [`State::text`].
+    pub state: &'static str,
+}
+
+/// State of one request over all its members.
+struct Trial<'b> {
+    wish: Wish,
+    /// The members as this request sees them.
+    states: Vec<State>,
+    /// Members that may have executed the request; they do not get it again.
+    spent: Vec<bool>,
+    /// Rounds before this one, and attempts in this one.
+    round: u32,
+    attempt: u32,
+    was_forced: bool,
+    failed: Option<Failed<'b>>,
+    report: Report<'b>,
+}
+
+/// The member that failed last.
+struct Failed<'b> {
+    member: &'b WorkerName,
+    /// The status for the client, should no other one be found.
+    status: u16,
+}
+
+/// What comes after an attempt.
+enum Next {
+    Done(Outcome),
+    /// Another attempt; this one counts.
+    Another,
+    /// Another choice; the member was not tried.
+    Again,
+}
+
+impl Balancer {
+    /// A balancer without connections. `at`: positions of its record and of the first ones of its
+    /// members in `memory`. `maintain`: time between two runs of [`Balancer::maintain`]; `None`:
+    /// there are none.
+    pub fn new(
+        config: BalancerConfig,
+        memory: Arc<dyn Memory>,
+        at: Layout,
+        maintain: Option<Duration>,
+    ) -> Self {
+        let members = config.members.iter();
+        let packet = members.map(|member| member.worker.packet_size.bytes()).min();
+        let position = |place: usize| at.workers.saturating_add(place);
+        let workers = config.members.iter().enumerate().map(|(place, member)| {
+            Worker::new(member.worker.clone(), Arc::clone(&memory), position(place))
+        });
+        Self {
+            workers: workers.collect(),
+            packet: packet.unwrap_or_default(),
+            group: Group::new(config, memory, at, maintain),
+        }
+    }
+
+    /// The balancer's settings.
+    pub fn config(&self) -> &BalancerConfig {
+        &self.group.config
+    }
+
+    /// Looks after the idle connections of all members, and once for all processes after what
+    /// time does to their states. `unix`: now, seconds since 1970.
+    pub fn maintain(&self, now: Instant, unix: u64, log: &impl Log) {
+        for worker in &self.workers {
+            worker.maintain(now, log);
+        }
+        for flip in self.group.maintain(unix) {
+            self.log_flip(log, flip, "time");
+        }
+    }
+
+    /// Serves `request`. Logs what fails.
+    pub fn serve<R: Request>(&self, buffers: &Buffers, request: &mut R) -> (Outcome, Report<'_>) {
+        let members = self.workers.len();
+        let mut trial = Trial {
+            wish: self.wish(request),
+            states: self.look(request),
+            spent: vec![false; members],
+            round: 0,
+            attempt: 0,
+            was_forced: false,
+            failed: None,
+            report: Report::default(),
+        };
+        let mut parcel = Parcel::new(buffers, self.packet);
+        let mut why = NoChoice::NoMember;
+        loop {
+            if trial.attempt >= self.attempts() {
+                trial.round = trial.round.saturating_add(1);
+                if trial.round >= self.config().retries {
+                    break;
+                }
+                request.pause(self.config().retry_interval);
+                trial.states = self.look(request);
+                trial.forget_spent();
+                trial.attempt = 0;
+            }
+            let next = match self.group.choose(&trial.wish, &trial.states) {
+                Ok(choice) => self.attempt(&mut trial, &mut parcel, request, choice),
+                Err(no_choice) => {
+                    why = no_choice;
+                    self.force(&mut trial, request)
+                }
+            };
+            match next {
+                Next::Done(outcome) => return (outcome, trial.report),
+                Next::Another => trial.attempt = trial.attempt.saturating_add(1),
+                Next::Again => {}
+            }
+        }
+        let status = trial.failed.as_ref().map_or(503, |failed| failed.status);
+        self.log_no_member(request, why, status);
+        request.retract();
+        (Outcome::Refused(status), trial.report)
+    }
+
+    /// Attempts in one round.
+    fn attempts(&self) -> u32 {
+        let members = u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
+        members.min(self.config().lb_retries)
+    }
+
+    /// The states of all members now.
+    fn look<R: Request>(&self, request: &R) -> Vec<State> {
+        let has_slot =
+            |place: usize| self.workers.get(place).is_some_and(|worker| worker.pool().has_slot());
+        self.group.end_busy(has_slot);
+        if self.group.maintain.is_none() {
+            for flip in self.group.recover(request.now()) {
+                self.log_flip(request, flip, "time");
+            }
+        }
+        self.group.states()
+    }
+
+    fn wish<R: Request>(&self, request: &R) -> Wish {
+        let (config, policy) = (self.config(), request.policy().balancing);
+        let session = if config.sticky_session && !policy.sticky_ignore {
+            let path = policy.session_path.unwrap_or(config.session_path.as_bytes());
+            let cookie = policy.session_cookie.unwrap_or(config.session_cookie.as_bytes());
+            session(request, path, cookie)
+        } else {
+            Session::None
+        };
+        if session == Session::Empty {
+            let name = &config.name;
+            jk_log!(
+                *request,
+                Level::Info,
+                "({name}) empty_session: the request has a session id without a character"
+            );
+        }
+        Wish { session, stateless: policy.stateless, activations: self.activations(&policy) }
+    }
+
+    /// What the rule says about the members, in their order.
+    fn activations(&self, policy: &Balancing<'_>) -> Vec<Option<Activation>> {
+        let lists = [
+            (policy.active, Activation::Active),
+            (policy.disabled, Activation::Disabled),
+            (policy.stopped, Activation::Stopped),
+        ];
+        if lists.iter().all(|(names, _)| names.is_empty()) {
+            return Vec::new();
+        }
+        let of_member = |worker: &Worker| {
+            let name = worker.config().name.as_bytes();
+            let is_in =
+                |(names, _): &&(&[Box<[u8]>], Activation)| names.iter().any(|n| **n == *name);
+            lists.iter().find(is_in).map(|(_, activation)| *activation)
+        };
+        self.workers.iter().map(of_member).collect()
+    }
+
+    /// Where nobody is left: members in error are given a chance, once for a request.
+    fn force<R: Request>(&self, trial: &mut Trial<'_>, request: &R) -> Next {
+        if trial.was_forced {
+            return Next::Another;
+        }
+        trial.was_forced = true;
+        let forced = self.group.force();
+        for place in &forced {
+            let flip = Flip { place: *place, from: State::Error, to: State::Force };
+            self.log_flip(request, flip, "nobody else is left");
+        }
+        if forced.is_empty() {
+            return Next::Another;
+        }
+        trial.set_states(&forced, State::Force);
+        trial.report.last = None;
+        Next::Again
+    }
+
+    /// Has a member try.
+    fn attempt<'b, R: Request>(
+        &'b self,
+        trial: &mut Trial<'b>,
+        parcel: &mut Parcel<'_>,
+        request: &mut R,
+        choice: Choice,
+    ) -> Next {
+        let place = choice.place;
+        let (Some(seat), Some(worker)) = (self.group.seat(place), self.workers.get(place)) else {
+            trial.set_states(&[place], State::Error);
+            return Next::Again;
+        };
+        let name = &worker.config().name;
+        let route = self.route(&seat, choice, request.facts().route).to_vec();
+        let cookie = self.cookie(&seat, choice, request);
+        self.log_choice(request, trial, &seat, choice);
+        let routing = Routing {
+            route: Some(&route),
+            activation: text(trial.wish.activation(place, &seat)),
+            cookie: cookie.as_deref(),
+            is_member: true,
+        };
+        let mut serving = Serving::new(worker, request, routing, parcel);
+        let prepared = serving.prepare();
+        if prepared.is_ok()
+            && let Err(state) = self.group.claim(&seat)
+        {
+            trial.set_states(&[place], state);
+            return Next::Again;
+        }
+        trial.report.route = Some(route.clone());
+        if let Err(failure) = prepared {
+            return Next::Done(serving.give_up(&failure));
+        }
+        let opens_session = trial.wish.opens_session();
+        self.group.charge(&seat, opens_session);
+        let result = serving.run();
+        let goes_on = match &result {
+            Ok(_) => false,
+            Err(failure) => serving.may_go_elsewhere(failure) && !self.is_last(trial),
+        };
+        let outcome = match &result {
+            Ok(outcome) => Some(*outcome),
+            Err(failure) if goes_on => {
+                serving.pass_on(failure);
+                None
+            }
+            Err(failure) => Some(serving.give_up(failure)),
+        };
+        let traffic = serving.traffic();
+        drop(serving);
+        let (ending, is_unsent) = match &result {
+            Ok(_) => (Ending::Done, false),
+            Err(failure) => (ending(failure), failure.is_retryable() || failure.is_saturation()),
+        };
+        if ending == Ending::NoSlot {
+            self.group.refund(&seat, opens_session);
+        }
+        self.group.charge_traffic(&seat, traffic);
+        let others = seat.worker.busy.load(Ordering::Relaxed);
+        if let Some(flip) = self.group.settle(place, ending, others, request.now()) {
+            self.log_flip(request, flip, ending.text());
+        }
+        let snapshot = self.snapshot(&seat);
+        trial.report.first = trial.report.first.or(snapshot);
+        trial.report.last = snapshot;
+        if let Some(outcome) = outcome {
+            return Next::Done(outcome);
+        }
+        if !is_unsent && let Some(spent) = trial.spent.get_mut(place) {
+            *spent = true;
+        }
+        trial.set_states(&[place], State::Error);
+        let status = result.err().and_then(|failure| failure.http_status());
+        trial.failed = Some(Failed { member: name, status: status.unwrap_or(503) });
+        Next::Another
+    }
+
+    /// Whether no attempt can follow the one under way.
+    fn is_last(&self, trial: &Trial<'_>) -> bool {
+        let in_round = trial.attempt.saturating_add(1);
+        in_round >= self.attempts() && trial.round.saturating_add(1) >= self.config().retries
+    }
+}
+
+impl Trial<'_> {
+    /// Marks members for this request only.
+    fn set_states(&mut self, places: &[usize], state: State) {
+        for place in places {
+            let is_spent = self.spent.get(*place).is_some_and(|spent| *spent);
+            if let Some(known) = self.states.get_mut(*place) {
+                *known = if is_spent { State::Error } else { state };
+            }
+        }
+    }
+
+    /// Takes the members out that may have executed the request.
+    fn forget_spent(&mut self) {
+        for (state, spent) in self.states.iter_mut().zip(&self.spent) {
+            if *spent {
+                *state = State::Error;
+            }
+        }
+    }
+}
+
+/// The details of an attempt, and what the log says.
+impl Balancer {
+    /// The route that an engine is told.
+    fn route<'r>(&self, seat: &Seat<'r>, choice: Choice, asked: Option<&'r [u8]>) -> &'r [u8] {
+        let own = seat.config.route.as_bytes();
+        let is_known = |route: &[u8]| {
+            self.config().members.iter().any(|member| member.route.as_bytes() == route)
+        };
+        match asked {
+            _ if choice.by_domain => seat.config.domain.as_bytes(),
+            // As in C mod_jk an administrator may tell an engine a route that no member has.
+            Some(route) if !is_known(route) => route,
+            _ => own,
+        }
+    }
+
+    /// The cookie that leads the client back to a member [6.8].
+    fn cookie<R: Request>(&self, seat: &Seat<'_>, choice: Choice, request: &R) -> Option<Vec<u8>> {
+        let (config, policy) = (self.config(), request.policy().balancing);
+        if choice.is_sticky || !(policy.set_session_cookie || config.set_session_cookie) {
+            return None;
+        }
+        let name = policy.session_cookie.unwrap_or(config.session_cookie.as_bytes());
+        let path = policy.session_cookie_path.unwrap_or(config.session_cookie_path.as_bytes());
+        let mut cookie = [name, b"=.", seat.config.route.as_bytes()].concat();
+        if !path.is_empty() {
+            cookie.extend_from_slice(b";PATH=");
+            cookie.extend_from_slice(path);
+        }
+        cookie.extend_from_slice(b";HttpOnly");
+        if request.facts().tls.is_some() {
+            cookie.extend_from_slice(b";Secure");
+        }
+        Some(cookie)
+    }
+
+    fn snapshot(&self, seat: &Seat<'_>) -> Option<Snapshot<'_>> {
+        let place = self.config().members.iter().position(|m| ptr::eq(m, seat.config))?;
+        let (state, worker) = (seat.state, seat.worker);
+        Some(Snapshot {
+            name: &self.config().members.get(place)?.worker.name,
+            value: self.group.load(seat),
+            accessed: worker.used.load(Ordering::Relaxed),
+            sessions: state.sessions.load(Ordering::Relaxed),
+            read: worker.read.load(Ordering::Relaxed),
+            transferred: worker.transferred.load(Ordering::Relaxed),
+            errors: state.errors.load(Ordering::Relaxed),
+            busy: worker.busy.load(Ordering::Relaxed),
+            activation: text(seat.activation()),
+            state: state.state().text(),
+        })
+    }
+
+    /// Says where a request goes that does not go where it did before.
+    fn log_choice<R: Request>(
+        &self,
+        request: &R,
+        trial: &Trial<'_>,
+        seat: &Seat<'_>,
+        choice: Choice,
+    ) {
+        let (lb, to) = (&self.config().name, &seat.config.worker.name);
+        match &trial.failed {
+            Some(Failed { member, .. }) => jk_log!(
+                *request,
+                Level::Warn,
+                "({lb}) failover: a member failed, another one gets the request; from={member} \
+                 to={to}"
+            ),
+            None if choice.is_moved => jk_log!(
+                *request,
+                Level::Info,
+                "({lb}) session_moved: the member of the session is not available; to={to}"
+            ),
+            None if !choice.is_sticky && matches!(trial.wish.session, Session::Routes(_)) => {
+                jk_log!(
+                    *request,
+                    Level::Debug,
+                    "({lb}) sticky_miss: no member has the route of the session; to={to}"
+                );
+            }
+            None => {}
+        }
+    }
+
+    fn log_flip(&self, log: &impl Log, flip: Flip, why: &str) {
+        let (event, level) = match (flip.from, flip.to) {
+            (_, State::Error) => ("member_down", Level::Warn),
+            (_, State::Busy) => ("member_busy", Level::Warn),
+            (State::Error | State::Probe | State::Force | State::Recover, State::Ok) => {
+                ("member_up", Level::Warn)
+            }
+            (_, State::Recover | State::Force) => ("member_recovers", Level::Info),
+            _ => ("member_state", Level::Debug),
+        };
+        let member = self.config().members.get(flip.place);
+        jk_log!(
+            *log,
+            level,
+            "({}) {event}: the state of a member changes: {why}; member={} from={} to={}",
+            self.config().name,
+            member.map_or(String::new(), |member| member.worker.name.to_string()),
+            flip.from.text(),
+            flip.to.text()
+        );
+    }
+
+    fn log_no_member<R: Request>(&self, request: &R, why: NoChoice, status: u16) {
+        let (event, sentence) = match why {
+            NoChoice::NoMember => ("no_usable_member", "no member can take the request"),
+            NoChoice::SessionHeld => (
+                "session_held",
+                "the member of the session is not available, and sticky_session_force allows no \
+                 other",
+            ),
+        };
+        let members: Vec<String> = self
+            .group
+            .seats()
+            .map(|seat| {
+                let state = seat.state.state().text();
+                format!("{}:{}:{state}", seat.config.worker.name, text(seat.activation()))
+            })
+            .collect();
+        jk_log!(
+            *request,
+            Level::Error,
+            "({}) {event}: {sentence}; members={} outcome={status}",
+            self.config().name,
+            members.join(",")
+        );
+    }
+}
+
+/// As the engine and the log notes are told.
+fn text(activation: Activation) -> &'static str {
+    match activation {
+        Activation::Active => "ACT",
+        Activation::Disabled => "DIS",
+        Activation::Stopped => "STP",
+    }
+}
+
+/// What a failure says about the member [6.7].
+fn ending(failure: &Failure) -> Ending {
+    match failure {
+        Failure::NoEndpoint { .. } => Ending::NoSlot,
+        Failure::Busy { .. } => Ending::Saturated,
+        Failure::ReplyTimeout(_) => Ending::ReplyTimeout,
+        Failure::StatusFatal { .. } => Ending::StatusFatal,
+        Failure::Status { .. } => Ending::StatusSoft,
+        // A broken page of an application is no reason to take all others away from its users.
+        Failure::Closed { partial: 1.., .. } | Failure::Protocol(_) => Ending::Garbled,
+        Failure::Connect(_)
+        | Failure::Ping(_)
+        | Failure::Send(_)
+        | Failure::Closed { .. }
+        | Failure::Reset(_)
+        | Failure::SocketTimeout(_)
+        | Failure::BodySend(_) => Ending::Down,
+        Failure::BadMethod
+        | Failure::BadQuery(_)
+        | Failure::TooLarge { .. }
+        | Failure::ClientBody { .. }
+        | Failure::Response(_) => Ending::ClientFailed,
+    }
+}
+
+#[cfg(test)]
+#[path = "serve_tests.rs"]
+mod tests;

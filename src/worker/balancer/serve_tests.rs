@@ -1,0 +1,260 @@
+//! Tests of the attempts of a request, against scripted engines.
+#![forbid(unsafe_code)]
+
+use super::*;
+use crate::config::RecoveryOptions;
+use crate::config::balancer::Member;
+use crate::host::Policy;
+use crate::shared::Heap;
+use crate::worker::balancer::testing::{balancer, layout, member};
+use crate::worker::testing::{Memory as Client, Script, answer, begun, engine};
+
+use std::thread::JoinHandle;
+
+/// Engines, one for each list of scripts, and a balancer of them. Its members are a, b, c.
+struct Scene {
+    balancer: Balancer,
+    engines: Vec<JoinHandle<Vec<Vec<Vec<u8>>>>>,
+}
+
+fn scene(scripts: Vec<Vec<Script>>, change: impl FnOnce(&mut BalancerConfig)) -> Scene {
+    let names = ["a", "b", "c"];
+    let (mut members, mut engines) = (Vec::new(), Vec::new());
+    for (name, script) in names.into_iter().zip(scripts) {
+        let refuses = script.is_empty();
+        let (config, thread) = engine(script);
+        if refuses {
+            // Nobody listens there any more.
+            thread.join().unwrap();
+        } else {
+            engines.push(thread);
+        }
+        let Member { mut worker, .. } = member(name);
+        worker.target = config.target;
+        worker.retries = 1;
+        members.push(Member { worker, ..member(name) });
+    }
+    let mut config = balancer(&members);
+    config.retries = 1;
+    config.lb_retries = 9;
+    change(&mut config);
+    let memory = Arc::new(Heap::new(layout(members.len())));
+    Scene { balancer: Balancer::new(config, memory, Layout::default(), None), engines }
+}
+
+impl Scene {
+    fn ask(&self, request: &mut Client) -> (Outcome, Report<'_>) {
+        self.balancer.serve(&Buffers::new(1), request)
+    }
+
+    fn states(&self) -> Vec<&'static str> {
+        self.balancer.group.states().into_iter().map(State::text).collect()
+    }
+
+    /// What each engine that was reached has seen.
+    fn end(self) -> Vec<Vec<Vec<u8>>> {
+        let seen = self.engines.into_iter().map(|engine| engine.join().unwrap().concat());
+        seen.collect()
+    }
+}
+
+fn holds(packet: &[u8], text: &str) -> bool {
+    packet.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+fn unused() -> Vec<Script> {
+    Vec::new()
+}
+
+#[test]
+fn another_member_gets_a_request_that_could_not_be_sent() {
+    let scene = scene(vec![unused(), vec![vec![Vec::new(), answer(b"b")]]], |_| ());
+    let mut request = Client::post(b"body");
+    let (outcome, report) = scene.ask(&mut request);
+    assert_eq!((outcome, &request.client[..]), (Outcome::Completed, &b"b"[..]));
+    assert_eq!(request.logged("(lb) failover: "), 1);
+    assert_eq!(request.logged("from=a to=b"), 1);
+    assert_eq!(request.logged("(a) member_failed: connect_refused"), 1);
+    assert_eq!(request.logged("(lb) member_down"), 1);
+    assert_eq!(
+        (report.first.unwrap().name.to_string(), report.first.unwrap().state),
+        ("a".into(), "ERR")
+    );
+    assert_eq!(
+        (report.last.unwrap().name.to_string(), report.last.unwrap().state),
+        ("b".into(), "OK")
+    );
+    // The one who answers is told its own route, and gets the body as well.
+    assert_eq!(report.route.as_deref(), Some(&b"b"[..]));
+    assert_eq!(scene.states(), ["ERR", "OK"]);
+    let seen = scene.end();
+    assert!(holds(&seen[0][0], "JK_LB_ACTIVATION\0\0\x03ACT"));
+    assert!(holds(&seen[0][1], "body"));
+}
+
+#[test]
+fn what_may_have_been_executed_goes_to_one_other_member_if_idempotent() {
+    let closes = || vec![vec![Vec::new()]];
+    for (request, expected, status) in [
+        (Client::get(), 2, None),
+        (Client { method: "PUT", ..Client::post(b"x") }, 2, None),
+        (Client::post(b"x"), 1, Some(502)),
+    ] {
+        let mut request = request;
+        let scripts = if expected == 1 {
+            vec![closes(), unused()]
+        } else {
+            vec![closes(), vec![vec![answer(b"b")]]]
+        };
+        let scene = scene(scripts, |_| ());
+        let (outcome, _) = scene.ask(&mut request);
+        let wanted = status.map_or(Outcome::Completed, Outcome::Refused);
+        assert_eq!(outcome, wanted, "{}", request.method);
+        let seen: usize = scene.end().iter().filter(|packets| !packets.is_empty()).count();
+        assert_eq!(seen, expected, "{}", request.method);
+    }
+}
+
+#[test]
+fn two_executions_are_the_most() {
+    let closes = || vec![vec![Vec::new()]];
+    let scene = scene(vec![closes(), closes(), unused()], |config| config.retries = 3);
+    let mut request = Client::get();
+    let (outcome, _) = scene.ask(&mut request);
+    assert_eq!(outcome, Outcome::Refused(502));
+    assert_eq!(request.logged("eof_before_head"), 2);
+    assert_eq!(scene.states(), ["ERR", "ERR", "OK/IDLE"]);
+    assert_eq!(scene.end().len(), 2);
+}
+
+#[test]
+fn a_member_that_may_have_executed_the_request_does_not_get_it_again() {
+    let closes = || vec![vec![Vec::new()]];
+    // No other one is there; the first is in error and would be forced.
+    let scene = scene(vec![closes(), unused()], |config| {
+        config.retries = 2;
+        config.members[1].activation = Activation::Stopped;
+        config.error_escalation_time = Duration::ZERO;
+    });
+    // It has been failing before, so that it is in error at once.
+    scene.balancer.group.seat(0).unwrap().state.first_error_time.store(1, Ordering::Relaxed);
+    let mut request = Client::get();
+    let (outcome, _) = scene.ask(&mut request);
+    assert_eq!(outcome, Outcome::Refused(502));
+    assert_eq!(request.logged("(a) member_failed: eof_before_head"), 1);
+    assert_eq!(request.logged("member_recovers"), 1);
+    assert_eq!(request.logged("no_usable_member"), 1);
+    assert_eq!(scene.end()[0].len(), 1);
+}
+
+#[test]
+fn what_has_begun_is_not_sent_again() {
+    let partial = || vec![vec![begun(200, &[], b"part")]];
+    let scene = scene(vec![partial(), unused()], |_| ());
+    let mut request =
+        Client { policy: Policy { flush_packets: true, ..Policy::default() }, ..Client::get() };
+    let (outcome, _) = scene.ask(&mut request);
+    assert_eq!(outcome, Outcome::Aborted);
+    assert!(request.aborted);
+    // Nor is an answer that has not reached the client, unless recovery_options are set.
+    let uncommitted = self::scene(vec![partial(), unused()], |_| ());
+    assert_eq!(uncommitted.ask(&mut Client::get()).0, Outcome::Refused(502));
+    let wide = self::scene(vec![partial(), vec![vec![answer(b"b")]]], |config| {
+        config.members[0].worker.recovery = RecoveryOptions(Some(0));
+    });
+    let mut request = Client::get();
+    assert_eq!(wide.ask(&mut request).0, Outcome::Completed);
+    assert_eq!((&request.client[..], request.retractions), (&b"b"[..], 1));
+}
+
+#[test]
+fn rounds_pause_between_them_and_force_members() {
+    let scene = scene(vec![unused(), unused()], |config| config.retries = 2);
+    let mut request = Client::get();
+    let (outcome, report) = scene.ask(&mut request);
+    assert_eq!(outcome, Outcome::Refused(503));
+    assert_eq!(*request.pauses.borrow(), [Duration::from_millis(9)]);
+    assert_eq!(request.logged("member_recovers"), 1);
+    assert_eq!(request.logged("outcome=503"), 1);
+    assert_eq!(report.first.unwrap().errors, 1);
+}
+
+#[test]
+fn the_client_gets_one_cookie_of_the_member_that_answers() {
+    let set = |config: &mut BalancerConfig| config.set_session_cookie = true;
+    let two = || vec![unused(), vec![vec![answer(b"b")]]];
+    let scene = scene(two(), set);
+    let mut request = Client::get();
+    scene.ask(&mut request);
+    let cookies: Vec<&String> = request.cookies.iter().collect();
+    assert_eq!(cookies, ["JSESSIONID=.b;PATH=/;HttpOnly"]);
+    // Who finds the member of its session has its cookie.
+    let sticky = self::scene(two(), set);
+    let mut request = Client { uri: "/x;jsessionid=1.b", ..Client::get() };
+    sticky.ask(&mut request);
+    assert!(request.cookies.is_empty());
+}
+
+#[test]
+fn a_busy_member_is_passed_over() {
+    let scene = scene(vec![vec![vec![answer(b"a")]], vec![vec![answer(b"b")]]], |_| ());
+    let held = scene.balancer.workers[0].pool().acquire(Duration::ZERO).unwrap();
+    let mut request = Client::get();
+    assert_eq!(scene.ask(&mut request).0, Outcome::Completed);
+    assert_eq!(request.client, b"b");
+    assert_eq!(scene.states(), ["OK/BUSY", "OK"]);
+    let seat = scene.balancer.group.seat(0).unwrap();
+    assert_eq!(scene.balancer.group.load(&seat), 0, "it has had none of the load");
+    drop(held);
+    let mut request = Client::get();
+    assert_eq!(scene.ask(&mut request).0, Outcome::Completed);
+    assert_eq!(request.client, b"a");
+    scene.end();
+}
+
+#[test]
+fn a_reply_timeout_is_not_repeated_on_the_same_member() {
+    let silent = || vec![vec![Vec::new(), Vec::new()]];
+    let scene = scene(vec![silent(), vec![vec![answer(b"b")]]], |config| {
+        for member in &mut config.members {
+            member.worker.retries = 5;
+            member.worker.recovery = RecoveryOptions(Some(0));
+        }
+        config.members[0].worker.reply_timeout = Some(Duration::from_millis(50));
+    });
+    let mut request = Client::get();
+    assert_eq!(scene.ask(&mut request).0, Outcome::Completed);
+    assert_eq!(request.logged("(a) member_failed: reply_timeout"), 1);
+    assert_eq!(request.logged("retry:"), 0);
+    assert_eq!(scene.states(), ["ERR", "OK"]);
+    assert_eq!(scene.end()[0].len(), 1);
+}
+
+#[test]
+fn held_sessions_are_refused() {
+    let scene = scene(vec![unused(), unused()], |config| config.sticky_session_force = true);
+    let mut request = Client { uri: "/x;jsessionid=1.z", ..Client::get() };
+    assert_eq!(scene.ask(&mut request).0, Outcome::Refused(503));
+    assert_eq!(request.logged("session_held"), 1);
+}
+
+#[test]
+fn requests_that_no_engine_can_take_change_nothing() {
+    let scene = scene(vec![unused(), unused()], |_| ());
+    let mut request = Client { query: Some("a b"), ..Client::get() };
+    let (outcome, report) = scene.ask(&mut request);
+    assert_eq!(outcome, Outcome::Refused(400));
+    assert!(report.last.is_none());
+    assert_eq!(scene.states(), ["OK/IDLE", "OK/IDLE"]);
+}
+
+#[test]
+fn the_administrators_route_is_told_unless_another_member_serves() {
+    // JK_ROUTE, what the engine of b is told
+    for (route, told) in [("b", "b"), ("a", "b"), ("elsewhere", "elsewhere")] {
+        let scene = scene(vec![unused(), vec![vec![answer(b"b")]]], |_| ());
+        let mut request = Client { route: Some(route), ..Client::get() };
+        let (_, report) = scene.ask(&mut request);
+        assert_eq!(report.route.as_deref(), Some(told.as_bytes()), "{route}");
+    }
+}

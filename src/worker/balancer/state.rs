@@ -1,0 +1,298 @@
+//! What follows for a member from the requests that it was given, and from time (spec/mod_jk.md
+//! 6.3, 6.7 as amended by spec/reliability.md 0).
+//!
+//! | result | state | failure counted | times |
+//! |---|---|---|---|
+//! | Done, ClientFailed, StatusSoft | OK | no | cleared |
+//! | StatusFatal | ERR | yes | now |
+//! | ReplyTimeout, too many | ERR | yes | now |
+//! | ReplyTimeout, Garbled | as it was | no | as they were |
+//! | NoSlot, Saturated | BUSY | no | as they were |
+//! | Down | ERR if no other request runs there or it has been failing for long | yes | now |
+//!
+//! Beyond C mod_jk: a member is in error only while another one is sound, unless it has been failing
+//! for `error_escalation_time`, so that no single request takes out the last one; and a member
+//! that is tested and fails in any way is in error again.
+#![forbid(unsafe_code)]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::group::{Group, Seat};
+use crate::config::balancer::Activation;
+use crate::shared::State;
+
+/// How a member's part in a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It answered.
+    Done,
+    /// The client broke off.
+    ClientFailed,
+    /// It answered with a status that stands for the failure of this request.
+    StatusSoft,
+    /// It answered with a status that stands for its failure.
+    StatusFatal,
+    /// It did not answer in time.
+    ReplyTimeout,
+    /// What it sent is no AJP13.
+    Garbled,
+    /// This process has no connection left for it; nothing was sent.
+    NoSlot,
+    /// All processes together serve as many requests there as they may; nothing was sent.
+    Saturated,
+    /// It could not be reached, or it broke off.
+    Down,
+}
+
+impl Ending {
+    /// For the log.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Done => "a request went well",
+            Self::ClientFailed => "it was the client that failed",
+            Self::StatusSoft => "it answered, with a status of fail_on_status",
+            Self::StatusFatal => "it answered with a status of fail_on_status",
+            Self::ReplyTimeout => "too many reply timeouts",
+            Self::Garbled => "it sent something that is not AJP13",
+            Self::NoSlot => "all connections of a process are in use",
+            Self::Saturated => "it serves busy_limit requests",
+            Self::Down => "it cannot be reached, or it broke off",
+        }
+    }
+}
+
+/// A state that changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Flip {
+    /// The member.
+    pub place: usize,
+    pub from: State,
+    pub to: State,
+}
+
+impl Group {
+    /// Makes members available again that were busy. `has_slot`: whether this process has a
+    /// connection left for a member.
+    pub(super) fn end_busy(&self, has_slot: impl Fn(usize) -> bool) {
+        for (place, seat) in self.seats().enumerate() {
+            if seat.state.state() != State::Busy {
+                continue;
+            }
+            let busy = seat.worker.busy.load(Ordering::Relaxed);
+            let has_room = seat.config.worker.busy_limit.is_none_or(|limit| busy < limit);
+            if has_room && has_slot(place) {
+                seat.state.change_state(State::Busy, State::Ok);
+            }
+        }
+    }
+
+    /// Takes a member for a request that chose it some time ago. A member that waits for its test is
+    /// given to one request only. Fails with its state where the member can no longer be had.
+    pub(super) fn claim(&self, seat: &Seat<'_>) -> Result<(), State> {
+        let state = seat.state.state();
+        if !state.is_usable() {
+            return Err(state);
+        }
+        if state == State::Recover && !seat.state.change_state(State::Recover, State::Probe) {
+            return Err(State::Probe);
+        }
+        Ok(())
+    }
+
+    /// Draws the consequences of a request. `others`: requests that the member is serving beside
+    /// this one.
+    pub(super) fn settle(
+        &self,
+        place: usize,
+        ending: Ending,
+        others: u32,
+        now: u64,
+    ) -> Option<Flip> {
+        let seat = self.seat(place)?;
+        let member = seat.state;
+        let from = member.state();
+        let is_tested = from == State::Probe;
+        let since = member.first_error_time.load(Ordering::Relaxed);
+        let patience = self.config.error_escalation_time.as_secs();
+        let is_failing_for_long = since > 0 && now.saturating_sub(since) >= patience;
+        let fails = || match is_tested || is_failing_for_long || !self.is_last_sound(place) {
+            true => State::Error,
+            false => State::Ok,
+        };
+        let count = || {
+            member.errors.fetch_add(1, Ordering::Relaxed);
+            let _ = set_if_zero(&member.first_error_time, now);
+            member.last_error_time.store(now, Ordering::Relaxed);
+        };
+        let to = match ending {
+            Ending::Done | Ending::ClientFailed | Ending::StatusSoft => {
+                member.forget_errors();
+                State::Ok
+            }
+            Ending::StatusFatal => {
+                let to = fails();
+                count();
+                to
+            }
+            Ending::ReplyTimeout => {
+                let timeouts = &seat.worker.reply_timeouts;
+                let count_now = timeouts.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+                if self.config.max_reply_timeouts.is_some_and(|most| count_now > most) {
+                    let to = fails();
+                    count();
+                    to
+                } else {
+                    unchanged(from)
+                }
+            }
+            Ending::Garbled => unchanged(from),
+            Ending::NoSlot | Ending::Saturated => match from {
+                State::Error => State::Error,
+                // It was not tested after all.
+                State::Probe => State::Recover,
+                _ => State::Busy,
+            },
+            Ending::Down => {
+                let to = match others == 0 || patience == 0 || is_failing_for_long || is_tested {
+                    true => fails(),
+                    false => unchanged(from),
+                };
+                count();
+                to
+            }
+        };
+        if to == State::Error && from == State::Probe {
+            member.last_error_time.store(now, Ordering::Relaxed);
+        }
+        let from = member.set_state(to);
+        (from != to).then_some(Flip { place, from, to })
+    }
+
+    /// Whether no member but this one is sound and takes requests of all kinds.
+    fn is_last_sound(&self, place: usize) -> bool {
+        let is_sound = |seat: &Seat<'_>| {
+            seat.state.state().is_sound() && seat.activation() == Activation::Active
+        };
+        let mut others = self.seats().enumerate().filter(|(other, _)| *other != place);
+        let is_sound_itself = self.seat(place).is_some_and(|seat| is_sound(&seat));
+        is_sound_itself && !others.any(|(_, seat)| is_sound(&seat))
+    }
+
+    /// Lets requests try all members that are in error. Returns their places.
+    pub(super) fn force(&self) -> Vec<usize> {
+        let mut forced = Vec::new();
+        for (place, seat) in self.seats().enumerate() {
+            if seat.state.change_state(State::Error, State::Force) {
+                seat.worker.reply_timeouts.store(0, Ordering::Relaxed);
+                forced.push(place);
+            }
+        }
+        forced
+    }
+
+    /// What is to be done once per `worker.maintain`, by whichever process comes first: forgets
+    /// old load, lets members be tested that have been in error for long enough, and takes out those
+    /// that have been failing for long.
+    pub(super) fn maintain(&self, now: u64) -> Vec<Flip> {
+        let (Some(interval), Some(state)) = (self.maintain, self.state()) else {
+            return Vec::new();
+        };
+        let before = state.maintained.load(Ordering::Relaxed);
+        let is_due = before == 0 || before > now || now.saturating_sub(before) >= interval;
+        let (set, seen) = (Ordering::Relaxed, Ordering::Relaxed);
+        if !is_due || state.maintained.compare_exchange(before, now, set, seen).is_err() {
+            return Vec::new();
+        }
+        if before == 0 || before > now {
+            // The first run begins the count; a clock that was set back begins it anew.
+            return self.look_after(now, self.highest_load());
+        }
+        let halvings = now.saturating_sub(before).checked_div(interval).unwrap_or_default();
+        let highest = self.decay(halvings);
+        self.look_after(now, highest)
+    }
+
+    fn highest_load(&self) -> u64 {
+        self.seats().map(|seat| self.load(&seat)).max().unwrap_or_default()
+    }
+
+    /// Without maintenance requests see to it that members are tested.
+    pub(super) fn recover(&self, now: u64) -> Vec<Flip> {
+        let highest = self.highest_load();
+        let flips = self.seats().enumerate().filter_map(|(place, seat)| {
+            self.recover_member(&seat, now, highest).then_some(Flip {
+                place,
+                from: State::Error,
+                to: State::Recover,
+            })
+        });
+        flips.collect()
+    }
+
+    /// Lets a member be tested that has been in error for long enough.
+    fn recover_member(&self, seat: &Seat<'_>, now: u64, highest: u64) -> bool {
+        let since = seat.state.last_error_time.load(Ordering::Relaxed);
+        let is_due = now.saturating_sub(since) > self.config.recover_time.as_secs() || since > now;
+        if !is_due || !seat.state.change_state(State::Error, State::Recover) {
+            return false;
+        }
+        // It must not get all requests at once because it had none.
+        seat.state.lb_value.store(highest, Ordering::Relaxed);
+        seat.worker.reply_timeouts.store(0, Ordering::Relaxed);
+        true
+    }
+
+    fn look_after(&self, now: u64, highest: u64) -> Vec<Flip> {
+        let patience = self.config.error_escalation_time.as_secs();
+        let mut flips = Vec::new();
+        let mut is_any_left = false;
+        for (place, seat) in self.seats().enumerate() {
+            let from = seat.state.state();
+            let since = seat.state.first_error_time.load(Ordering::Relaxed);
+            let used = seat.worker.used.load(Ordering::Relaxed);
+            let before = seat.state.used_before.swap(used, Ordering::Relaxed);
+            let to = match from {
+                State::Error if self.recover_member(&seat, now, highest) => {
+                    is_any_left = true;
+                    flips.push(Flip { place, from, to: State::Recover });
+                    continue;
+                }
+                State::Error => continue,
+                // A test that never ends, for whatever reason, is one that failed.
+                _ if since > 0
+                    && now.saturating_sub(since) >= patience
+                    && from != State::Recover =>
+                {
+                    State::Error
+                }
+                State::Ok if used == before => State::Idle,
+                _ => from,
+            };
+            is_any_left |= to != State::Error;
+            if to != from && seat.state.change_state(from, to) {
+                flips.push(Flip { place, from, to });
+            }
+        }
+        if !is_any_left {
+            let forced = self.force().into_iter();
+            flips.extend(forced.map(|place| Flip { place, from: State::Error, to: State::Force }));
+        }
+        flips
+    }
+}
+
+/// The state of a member after a request that says nothing about it.
+fn unchanged(from: State) -> State {
+    match from {
+        State::Error | State::Probe => State::Error,
+        _ => State::Ok,
+    }
+}
+
+fn set_if_zero(time: &AtomicU64, now: u64) -> Result<u64, u64> {
+    time.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed)
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

@@ -1,0 +1,222 @@
+//! Tests of what results and time do to members.
+#![forbid(unsafe_code)]
+
+use super::*;
+use crate::config::balancer::BalanceMethod;
+use crate::worker::balancer::testing::{group, member};
+
+const NOW: u64 = 1_000_000;
+
+fn two() -> Group {
+    group(&[member("a"), member("b")], |_| ())
+}
+
+fn states(group: &Group) -> Vec<&'static str> {
+    group.states().into_iter().map(State::text).collect()
+}
+
+fn settle(group: &Group, outcome: Ending, others: u32, now: u64) -> State {
+    group.settle(0, outcome, others, now);
+    group.states()[0]
+}
+
+#[test]
+fn results_have_the_consequences_of_the_table() {
+    // result, state before, state after, failures counted, whether the times are set after
+    for (outcome, before, after, errors, has_times) in [
+        (Ending::Done, State::Error, State::Ok, 0, false),
+        (Ending::Done, State::Probe, State::Ok, 0, false),
+        (Ending::ClientFailed, State::Force, State::Ok, 0, false),
+        (Ending::StatusSoft, State::Idle, State::Ok, 0, false),
+        (Ending::StatusFatal, State::Ok, State::Error, 1, true),
+        (Ending::ReplyTimeout, State::Ok, State::Error, 1, true),
+        (Ending::Garbled, State::Idle, State::Ok, 0, true),
+        (Ending::Garbled, State::Error, State::Error, 0, true),
+        (Ending::Garbled, State::Probe, State::Error, 0, true),
+        (Ending::NoSlot, State::Ok, State::Busy, 0, true),
+        (Ending::NoSlot, State::Error, State::Error, 0, true),
+        (Ending::NoSlot, State::Probe, State::Recover, 0, true),
+        (Ending::Saturated, State::Ok, State::Busy, 0, true),
+        (Ending::Down, State::Ok, State::Error, 1, true),
+        (Ending::Down, State::Force, State::Error, 1, true),
+        (Ending::Down, State::Probe, State::Error, 1, true),
+    ] {
+        let group = two();
+        let seat = group.seat(0).unwrap();
+        seat.state.set_state(before);
+        seat.state.first_error_time.store(NOW - 1, Ordering::Relaxed);
+        seat.state.last_error_time.store(NOW - 1, Ordering::Relaxed);
+        assert_eq!(settle(&group, outcome, 0, NOW), after, "{outcome:?} {before:?}");
+        assert_eq!(seat.state.errors.load(Ordering::Relaxed), errors, "{outcome:?}");
+        let times = [&seat.state.first_error_time, &seat.state.last_error_time];
+        let are_set = times.map(|time| time.load(Ordering::Relaxed) > 0);
+        assert_eq!(are_set, [has_times; 2], "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_failure_counts_for_all_only_when_nothing_else_runs_or_after_a_while() {
+    let group = two();
+    assert_eq!(settle(&group, Ending::Down, 1, NOW), State::Ok);
+    assert_eq!(settle(&group, Ending::Down, 1, NOW + 29), State::Ok);
+    assert_eq!(settle(&group, Ending::Down, 1, NOW + 30), State::Error);
+    let at_once = self::group(&[member("a"), member("b")], |config| {
+        config.error_escalation_time = std::time::Duration::ZERO;
+    });
+    assert_eq!(settle(&at_once, Ending::Down, 5, NOW), State::Error);
+}
+
+#[test]
+fn some_reply_timeouts_are_forgiven() {
+    let forgiving =
+        |most| group(&[member("a"), member("b")], |config| config.max_reply_timeouts = most);
+    let two = forgiving(Some(2));
+    let found: Vec<State> = (0..3).map(|_| settle(&two, Ending::ReplyTimeout, 0, NOW)).collect();
+    assert_eq!(found, [State::Ok, State::Ok, State::Error]);
+    let any = forgiving(None);
+    assert!((0..9).all(|_| settle(&any, Ending::ReplyTimeout, 0, NOW) == State::Ok));
+}
+
+#[test]
+fn one_failure_never_takes_out_the_last_sound_member() {
+    for outcome in [Ending::Down, Ending::StatusFatal, Ending::ReplyTimeout] {
+        let group = two();
+        group.seat(1).unwrap().state.set_state(State::Error);
+        assert_eq!(settle(&group, outcome, 0, NOW), State::Ok, "{outcome:?}");
+        assert_eq!(settle(&group, outcome, 0, NOW + 29), State::Ok, "{outcome:?}");
+        // It is no longer one failure then.
+        assert_eq!(settle(&group, outcome, 0, NOW + 30), State::Error, "{outcome:?}");
+    }
+    let disabled = two();
+    disabled.seat(1).unwrap().state.set_activation(Some(Activation::Disabled));
+    assert_eq!(settle(&disabled, Ending::Down, 0, NOW), State::Ok);
+}
+
+#[test]
+fn one_request_tests_a_member() {
+    let group = two();
+    let seat = group.seat(0).unwrap();
+    seat.state.set_state(State::Recover);
+    assert_eq!(group.claim(&seat), Ok(()));
+    assert_eq!(group.claim(&seat), Err(State::Probe));
+    assert_eq!(states(&group), ["ERR/PRB", "OK/IDLE"]);
+    assert_eq!(settle(&group, Ending::Done, 0, NOW), State::Ok);
+    assert_eq!(group.claim(&seat), Ok(()));
+    // Where nobody else is left, all may try.
+    seat.state.set_state(State::Force);
+    assert_eq!([group.claim(&seat), group.claim(&seat)], [Ok(()), Ok(())]);
+}
+
+#[test]
+fn busy_members_come_back_when_there_is_room() {
+    let mut members = [member("a"), member("b")];
+    members[0].worker.busy_limit = Some(1);
+    let group = group(&members, |_| ());
+    group.seats().for_each(|seat| {
+        seat.state.set_state(State::Busy);
+    });
+    let (running, _) = group.seat(0).unwrap().worker.enter();
+    group.end_busy(|place| place == 0);
+    assert_eq!(states(&group), ["OK/BUSY", "OK/BUSY"]);
+    drop(running);
+    group.end_busy(|place| place == 0);
+    assert_eq!(states(&group), ["OK", "OK/BUSY"]);
+}
+
+#[test]
+fn time_heals() {
+    let group = two();
+    assert!(group.maintain(NOW).is_empty());
+    let value = |place: usize| group.seat(place).unwrap().state.lb_value.load(Ordering::Relaxed);
+    group.seat(1).unwrap().state.lb_value.store(800, Ordering::Relaxed);
+    settle(&group, Ending::Down, 0, NOW + 1);
+    // Once per interval, and only after recover_time.
+    assert!(group.maintain(NOW + 59).is_empty());
+    assert!(group.maintain(NOW + 60).is_empty());
+    assert_eq!((value(0), value(1)), (0, 400));
+    let recovered = Flip { place: 0, from: State::Error, to: State::Recover };
+    assert_eq!(group.maintain(NOW + 180), [recovered]);
+    assert_eq!((value(0), value(1)), (100, 100));
+    assert!(group.maintain(NOW + 180).is_empty());
+}
+
+#[test]
+fn idle_members_are_told_from_those_in_use() {
+    let group = two();
+    group.maintain(NOW);
+    for seat in group.seats() {
+        seat.state.set_state(State::Ok);
+    }
+    group.charge(&group.seat(1).unwrap(), true);
+    group.maintain(NOW + 60);
+    assert_eq!(states(&group), ["OK/IDLE", "OK"]);
+    group.maintain(NOW + 120);
+    assert_eq!(states(&group), ["OK/IDLE", "OK/IDLE"]);
+}
+
+#[test]
+fn errors_escalate_and_tests_that_never_end_fail() {
+    let group = two();
+    group.maintain(NOW);
+    settle(&group, Ending::Down, 1, NOW + 31);
+    group.maintain(NOW + 60);
+    assert_eq!(states(&group), ["OK/IDLE", "OK/IDLE"]);
+    group.maintain(NOW + 120);
+    assert_eq!(states(&group), ["ERR", "OK/IDLE"]);
+    group.maintain(NOW + 180);
+    assert_eq!(states(&group), ["ERR/REC", "OK/IDLE"]);
+    // The process that tests it is killed.
+    group.claim(&group.seat(0).unwrap()).unwrap();
+    group.maintain(NOW + 240);
+    assert_eq!(states(&group), ["ERR", "OK/IDLE"]);
+    group.maintain(NOW + 300);
+    assert_eq!(states(&group), ["ERR/REC", "OK/IDLE"]);
+}
+
+#[test]
+fn when_all_are_in_error_all_are_tried() {
+    let group = two();
+    group.maintain(NOW);
+    for seat in group.seats() {
+        seat.state.set_state(State::Error);
+        seat.state.first_error_time.store(NOW + 59, Ordering::Relaxed);
+        seat.state.last_error_time.store(NOW + 59, Ordering::Relaxed);
+    }
+    assert_eq!(group.maintain(NOW + 60).len(), 2);
+    assert_eq!(states(&group), ["ERR/FRC", "ERR/FRC"]);
+    assert!(group.force().is_empty());
+    group.seat(1).unwrap().state.set_state(State::Error);
+    assert_eq!(group.force(), [1]);
+}
+
+#[test]
+fn members_recover_without_maintenance() {
+    let mut group = two();
+    group.maintain = None;
+    settle(&group, Ending::Down, 0, NOW);
+    assert!(group.maintain(NOW + 1000).is_empty());
+    assert!(group.recover(NOW + 60).is_empty());
+    assert_eq!(group.recover(NOW + 61).len(), 1);
+    assert_eq!(states(&group), ["ERR/REC", "OK/IDLE"]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_stops_nothing() {
+    let group = two();
+    group.maintain(NOW);
+    settle(&group, Ending::Down, 0, NOW);
+    assert_eq!(group.maintain(NOW / 2).len(), 1);
+    assert_eq!(states(&group), ["ERR/REC", "OK/IDLE"]);
+}
+
+#[test]
+fn a_recovered_member_of_method_busyness_has_no_load() {
+    let group = group(&[member("a"), member("b")], |config| {
+        config.method = BalanceMethod::Busyness;
+    });
+    group.maintain(NOW);
+    settle(&group, Ending::Down, 0, NOW);
+    let _running = group.seat(1).unwrap().worker.enter();
+    group.maintain(NOW + 61);
+    assert_eq!(group.load(&group.seat(0).unwrap()), 0);
+}
