@@ -293,9 +293,6 @@ fn warns_of_members_without_properties_and_says_the_503_once() {
                 "w:3: worker.l.balance_workers: names other, {bare}; set worker.other.host and \
                  worker.other.port"
             ),
-            "w:2: worker.l.type: loads, but this version cannot balance requests yet: requests for \
-             l get 503; mount its members instead"
-                .to_string(),
         ]
     );
 }

@@ -59,12 +59,11 @@ impl<'a> Reader<'a> {
             Type::Balancer => {
                 let members = self.members_of(name);
                 let mut settings = self.settings(name);
-                warn_of_503(&mut settings, "balance requests", "mount its members instead");
                 WorkerConfig::Balancer(Box::new(balancer::balancer(&mut settings, members)))
             }
             Type::Status => {
                 let mut settings = self.settings(name);
-                warn_of_503(&mut settings, "show its pages", "take it out of worker.list");
+                warn_of_503(&mut settings);
                 WorkerConfig::Status(Box::new(status::status(&mut settings)))
             }
         }
@@ -198,12 +197,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn warn_of_503(settings: &mut Settings<'_>, cannot: &str, remedy: &str) {
+fn warn_of_503(settings: &mut Settings<'_>) {
     if let Some(found) = settings.find("type") {
         let what = format!(
-            "loads, but this version cannot {cannot} yet: requests for {} get 503",
+            "loads, but this version cannot show its pages yet: requests for {} get 503",
             settings.name
         );
-        settings.warning(found, what, remedy);
+        settings.warning(found, what, "take it out of worker.list");
     }
 }

@@ -14,6 +14,7 @@
 )]
 
 mod app;
+mod balancer;
 mod build;
 mod compliance;
 mod config;

@@ -274,7 +274,9 @@ impl Balancer {
             return Next::Again;
         };
         let name = &worker.config().name;
-        let route = self.route(&seat, choice, request.facts().route).to_vec();
+        let is_elsewhere = choice.is_moved || trial.failed.is_some();
+        let asked = request.facts().route;
+        let route = self.route(&seat, choice, asked, is_elsewhere).to_vec();
         let cookie = self.cookie(&seat, choice, request);
         self.log_choice(request, trial, &seat, choice);
         let routing = Routing {
@@ -369,16 +371,22 @@ impl Trial<'_> {
 
 /// The details of an attempt, and what the log says.
 impl Balancer {
-    /// The route that an engine is told.
-    fn route<'r>(&self, seat: &Seat<'r>, choice: Choice, asked: Option<&'r [u8]>) -> &'r [u8] {
+    /// The route that an engine is told. `is_elsewhere`: another member should have had the request.
+    fn route<'r>(
+        &self,
+        seat: &Seat<'r>,
+        choice: Choice,
+        asked: Option<&'r [u8]>,
+        is_elsewhere: bool,
+    ) -> &'r [u8] {
         let own = seat.config.route.as_bytes();
         let is_known = |route: &[u8]| {
             self.config().members.iter().any(|member| member.route.as_bytes() == route)
         };
         match asked {
             _ if choice.by_domain => seat.config.domain.as_bytes(),
-            // As in C mod_jk an administrator may tell an engine a route that no member has.
-            Some(route) if !is_known(route) => route,
+            // As in C mod_jk an administrator may tell an engine any route.
+            Some(route) if !is_elsewhere || !is_known(route) => route,
             _ => own,
         }
     }

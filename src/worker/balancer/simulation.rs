@@ -212,10 +212,10 @@ impl World {
         let sound = |group: &Group| {
             let is_sound = |(_, state): &(usize, State)| -> bool { state.is_sound() };
             let states = group.states().into_iter().enumerate().filter(is_sound);
-            let active = states.filter(|(place, _)| {
-                group.seat(*place).unwrap().activation() == Activation::Active
+            let can_serve = states.filter(|(other, _)| {
+                *other == place || group.seat(*other).unwrap().activation() == Activation::Active
             });
-            active.map(|(place, _)| place).collect::<Vec<_>>()
+            can_serve.map(|(place, _)| place).collect::<Vec<_>>()
         };
         let before = sound(group);
         let since = seat.state.first_error_time.load(Ordering::Relaxed);

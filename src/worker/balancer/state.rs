@@ -168,14 +168,26 @@ impl Group {
         (from != to).then_some(Flip { place, from, to })
     }
 
-    /// Whether no member but this one is sound and takes requests of all kinds.
+    /// Whether this member is sound, and no other one is that could take its place.
     fn is_last_sound(&self, place: usize) -> bool {
-        let is_sound = |seat: &Seat<'_>| {
-            seat.state.state().is_sound() && seat.activation() == Activation::Active
-        };
+        let is_sound = |seat: &Seat<'_>| seat.state.state().is_sound();
         let mut others = self.seats().enumerate().filter(|(other, _)| *other != place);
+        let takes_over = |seat: &Seat<'_>| is_sound(seat) && self.can_take_over(seat);
         let is_sound_itself = self.seat(place).is_some_and(|seat| is_sound(&seat));
-        is_sound_itself && !others.any(|(_, seat)| is_sound(&seat))
+        is_sound_itself && !others.any(|(_, seat)| takes_over(&seat))
+    }
+
+    /// Whether a member gets requests when others fail: an active one does, and one that stands by
+    /// as the redirect of another.
+    fn can_take_over(&self, seat: &Seat<'_>) -> bool {
+        match seat.activation() {
+            Activation::Active => true,
+            Activation::Stopped => false,
+            Activation::Disabled => {
+                let mut redirects = self.config.members.iter().map(|member| &member.redirect);
+                redirects.any(|redirect| *redirect == seat.config.route)
+            }
+        }
     }
 
     /// Lets requests try all members that are in error. Returns their places.

@@ -87,6 +87,10 @@ fn one_failure_never_takes_out_the_last_sound_member() {
         // It is no longer one failure then.
         assert_eq!(settle(&group, outcome, 0, NOW + 30), State::Error, "{outcome:?}");
     }
+    let mut members = [member("a"), member("b")];
+    members[0].redirect = members[1].route.clone();
+    members[1].activation = Activation::Disabled;
+    assert_eq!(settle(&group(&members, |_| ()), Ending::Down, 0, NOW), State::Error);
     let disabled = two();
     disabled.seat(1).unwrap().state.set_activation(Some(Activation::Disabled));
     assert_eq!(settle(&disabled, Ending::Down, 0, NOW), State::Ok);

@@ -5,7 +5,7 @@ use crate::support::client;
 use crate::support::engine::Engine;
 
 /// A balancer with a member, a status worker, a template, and a worker of its own. The lines, and the
-/// place of the types that answer 503.
+/// place of the type that answers 503.
 const ALL_TYPES: &str = "\
 worker.list=w,lb,st
 worker.w.host=localhost
@@ -17,9 +17,7 @@ template.port=8009
 ";
 
 /// What this version says of it.
-const NOT_SERVED: [&str; 2] = [
-    "warning: conf/workers.properties:3: worker.lb.type: loads, but this version cannot balance \
-     requests yet: requests for lb get 503; mount its members instead",
+const NOT_SERVED: [&str; 1] = [
     "warning: conf/workers.properties:6: worker.st.type: loads, but this version cannot show its \
      pages yet: requests for st get 503; take it out of worker.list",
 ];
@@ -314,8 +312,6 @@ worker.w.retries=many
             "conf/workers.properties:7: worker.lb1.type: a worker of type lb needs \
              balance_workers, which is missing; name its members, such as \
              balance_workers=node1,node2",
-            "warning: conf/workers.properties:7: worker.lb1.type: loads, but this version cannot \
-             balance requests yet: requests for lb1 get 503; mount its members instead",
             "warning: conf/workers.properties:8: worker.st.type: loads, but this version cannot \
              show its pages yet: requests for st get 503; take it out of worker.list",
             "conf/workers.properties:9: worker.old.type: type \"ajp12\" is not supported; use type \

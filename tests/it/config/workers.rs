@@ -76,22 +76,13 @@ fn the_effective_configuration_is_logged_at_debug() {
 }
 
 #[test]
-fn workers_of_other_types_answer_503() {
-    let httpd = with("JkMount /lb lb\nJkMount /st st")
-        .workers(
-            "worker.list=lb,st\nworker.lb.type=lb\nworker.lb.balance_workers=m\n\
-             worker.m.port=8009\nworker.st.type=status",
-        )
-        .start();
-    assert_eq!(client::get(httpd.addr(), "/lb").status(), 503);
+fn status_workers_answer_503() {
+    let httpd = with("JkMount /st st").workers("worker.list=st\nworker.st.type=status").start();
     assert_eq!(client::get(httpd.addr(), "/st").status(), 503);
     let log = httpd.error_log();
-    for said in [
-        "(lb) unsupported_type: this version cannot serve workers of type lb yet; outcome=503",
-        "(st) unsupported_type: this version cannot serve workers of type status yet; outcome=503",
-    ] {
-        assert!(log.contains(said), "{said} is missing in\n{log}");
-    }
+    let said =
+        "(st) unsupported_type: this version cannot serve workers of type status yet; outcome=503";
+    assert!(log.contains(said), "{said} is missing in\n{log}");
 }
 
 #[test]

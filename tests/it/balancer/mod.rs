@@ -1,0 +1,7 @@
+//! Balancing over real connections: the same choices as C mod_jk for the same requests, and what
+//! follows when an engine fails (spec/mod_jk.md 6).
+
+mod failover;
+mod scene;
+mod sequences;
+mod sessions;
