@@ -11,15 +11,15 @@ use std::path::Path;
 
 use crate::support::ReservedPort;
 
-mod case;
+pub(crate) mod case;
 mod cuts;
 mod encrypted;
 mod failures;
 mod packets;
 mod requests;
 mod responses;
-mod run;
-mod seen;
+pub(crate) mod run;
+pub(crate) mod seen;
 mod sites;
 mod tls;
 

@@ -165,6 +165,16 @@ impl Client {
         self.stream.get_ref().local_addr().expect("a connected socket")
     }
 
+    /// True if no byte has come, and none is on its way that has reached us.
+    pub(crate) fn is_silent(&self) -> bool {
+        let stream = self.stream.get_ref();
+        stream.set_nonblocking(true).expect("a socket");
+        let silent = self.stream.buffer().is_empty()
+            && matches!(stream.peek(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock);
+        stream.set_nonblocking(false).expect("a socket");
+        silent
+    }
+
     /// Sends bytes as they are.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)

@@ -56,6 +56,11 @@ impl Gate {
         self.0.1.notify_all();
     }
 
+    /// Closes it again for those who come later.
+    pub(crate) fn close(&self) {
+        *self.0.0.lock().expect("no holder panics") = false;
+    }
+
     /// Waits until the gate is open; panics after the usual deadline.
     #[track_caller]
     pub(crate) fn pass(&self) {
