@@ -10,6 +10,7 @@ use std::process::Command;
 
 /// Everything of httpd and APR that the module calls, in one place (spec/windows.md).
 const FUNCTIONS: &[&str] = &[
+    "ap_add_common_vars",
     "ap_add_version_component",
     "ap_bucket_error_create",
     "ap_check_cmd_context",
@@ -19,15 +20,21 @@ const FUNCTIONS: &[&str] = &[
     "ap_get_server_name",
     "ap_get_server_port",
     "ap_get_status_line",
+    "ap_getword_conf",
     "ap_hook_check_config",
     "ap_hook_child_init",
     "ap_hook_handler",
+    "ap_hook_log_transaction",
     "ap_hook_map_to_storage",
     "ap_hook_post_config",
     "ap_hook_post_read_request",
     "ap_hook_translate_name",
     "ap_mpm_query",
+    "ap_open_piped_log",
+    "ap_os_escape_path",
     "ap_pass_brigade",
+    "ap_piped_log_write_fd",
+    "ap_run_default_port",
     "ap_server_root_relative",
     "ap_set_content_length",
     "ap_set_content_type",
@@ -49,7 +56,9 @@ const FUNCTIONS: &[&str] = &[
     "apr_palloc",
     "apr_pstrmemdup",
     "apr_filepath_merge",
+    "apr_os_file_get",
     "apr_stat",
+    "apr_strftime",
     "apr_table_addn",
     "apr_table_clear",
     "apr_table_elts",
@@ -57,6 +66,7 @@ const FUNCTIONS: &[&str] = &[
     "apr_table_setn",
     "apr_time_exp_lt",
     "apr_time_now",
+    "apr_uri_unparse",
     "jk_shim_.*",
 ];
 const TYPES: &[&str] = &[

@@ -98,48 +98,6 @@ macro_rules! jk_log {
     }};
 }
 
-/// A point in local time.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LocalTime {
-    /// Year, for example 2026.
-    pub year: i32,
-    /// Month, 0 to 11.
-    pub month: usize,
-    /// Day of the month, 1 to 31.
-    pub day: u32,
-    /// Day of the week, 0 is Sunday.
-    pub weekday: usize,
-    /// Hour, 0 to 23.
-    pub hour: u32,
-    /// Minute, 0 to 59.
-    pub minute: u32,
-    /// Second, 0 to 60.
-    pub second: u32,
-    /// Microsecond, 0 to 999999.
-    pub micros: u32,
-}
-
-impl fmt::Display for LocalTime {
-    /// The default of JkLogStampFormat, `[%a %b %d %H:%M:%S.%Q %Y] `, without the last blank.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-        const MONTHS: [&str; 12] =
-            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-        write!(
-            f,
-            "[{} {} {:02} {:02}:{:02}:{:02}.{:03} {}]",
-            DAYS.get(self.weekday).unwrap_or(&"?"),
-            MONTHS.get(self.month).unwrap_or(&"?"),
-            self.day,
-            self.hour,
-            self.minute,
-            self.second,
-            self.micros / 1000,
-            self.year
-        )
-    }
-}
-
 /// Who writes a line: request, process and thread.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin<'a> {
@@ -154,20 +112,21 @@ pub struct Origin<'a> {
 /// Longest line in bytes, its newline included (spec/mod_jk.md 1.5).
 pub const LINE_LIMIT: usize = 1024;
 
-/// One line in mod_jk's layout; too long a text is cut and ends in `...`. Control characters of
+/// One line in mod_jk's layout behind its stamp; too long a text is cut and ends in `...`. Control characters of
 /// the text are escaped, so that one fact stays one line whatever a peer sent.
 pub fn format_line(
-    time: &LocalTime,
+    stamp: &[u8],
     origin: Origin<'_>,
     level: Level,
     site: Site,
     text: fmt::Arguments<'_>,
 ) -> Vec<u8> {
     let mut line = Vec::with_capacity(LINE_LIMIT);
+    line.extend_from_slice(stamp);
     // Writing into a Vec cannot fail.
     let _ = write!(
         line,
-        "{time} [{}] [{}:{}] [{}] {}::{} ({}): {text}",
+        "[{}] [{}:{}] [{}] {}::{} ({}): {text}",
         origin.request.escape_ascii(),
         origin.pid,
         origin.tid,
@@ -176,46 +135,45 @@ pub fn format_line(
         site.file_name(),
         site.line
     );
-    for byte in &mut line {
+    replace_controls(&mut line);
+    end_line(&mut line);
+    line
+}
+
+/// Takes the meaning from control characters that a peer may have sent.
+pub fn replace_controls(text: &mut [u8]) {
+    for byte in text {
         if byte.is_ascii_control() {
             *byte = b'?';
         }
     }
+}
+
+/// Cuts a line that is too long, and ends it.
+pub fn end_line(line: &mut Vec<u8>) {
     if line.len() >= LINE_LIMIT {
         line.truncate(LINE_LIMIT.saturating_sub(4));
         line.extend_from_slice(b"...");
     }
     line.push(b'\n');
-    line
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TIME: LocalTime = LocalTime {
-        year: 2026,
-        month: 10,
-        day: 2,
-        weekday: 1,
-        hour: 3,
-        minute: 4,
-        second: 5,
-        micros: 67_890,
-    };
-
     fn line(text: fmt::Arguments<'_>) -> String {
         let origin = Origin { request: b"NO-ID", pid: 12, tid: 34 };
         let site =
             Site { module: "mod_jk::worker::forward", file: "src/worker/forward.rs", line: 7 };
-        String::from_utf8(format_line(&TIME, origin, Level::Error, site, text)).unwrap()
+        String::from_utf8(format_line(b"[now] ", origin, Level::Error, site, text)).unwrap()
     }
 
     #[test]
     fn a_line_has_the_layout_that_people_grep() {
         assert_eq!(
             line(format_args!("(w1) connect_refused: no")),
-            "[Mon Nov 02 03:04:05.067 2026] [NO-ID] [12:34] [error] \
+            "[now] [NO-ID] [12:34] [error] \
              forward::forward.rs (7): (w1) connect_refused: no\n"
         );
     }

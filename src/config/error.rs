@@ -38,6 +38,8 @@ pub enum Severity {
     Error,
     /// The configuration loads, as in C mod_jk, but hardly means what was intended.
     Warning,
+    /// Of interest only to those who look for it; no mistake.
+    Note,
 }
 
 /// One mistake in a configuration. Holds no secret's value.
@@ -94,9 +96,11 @@ impl Problems {
         Problems::default()
     }
 
-    /// Adds one.
+    /// Adds one, unless it was found before: several servers may use the same lines.
     pub fn push(&mut self, problem: Problem) {
-        self.all.push(problem);
+        if !self.all.contains(&problem) {
+            self.all.push(problem);
+        }
     }
 
     /// Adds an error at a place.
@@ -121,6 +125,17 @@ impl Problems {
         self.add(Severity::Warning, place, key.into(), what.into(), remedy.into());
     }
 
+    /// Adds what is of interest only to those who look for it.
+    pub fn note(
+        &mut self,
+        place: &Place,
+        key: impl Into<String>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(Severity::Note, place, key.into(), what.into(), remedy.into());
+    }
+
     /// All of them, oldest first.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.all.iter()
@@ -134,6 +149,15 @@ impl Problems {
     /// Whether nothing was found.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    /// Turns every warning into an error (JkStrict).
+    pub fn escalate(&mut self) {
+        for problem in &mut self.all {
+            if problem.severity == Severity::Warning {
+                problem.severity = Severity::Error;
+            }
+        }
     }
 
     fn add(
@@ -175,6 +199,15 @@ mod tests {
             shown,
             ["workers.properties:12: worker.a.port: bad; do so", "JkWorkersFile: worse"]
         );
+    }
+
+    #[test]
+    fn nothing_is_said_twice() {
+        let mut problems = Problems::new();
+        for line in [1, 2, 1] {
+            problems.warning(&Place::new("a", line), "", "bad", "");
+        }
+        assert_eq!(problems.iter().count(), 2);
     }
 
     #[test]

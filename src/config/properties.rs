@@ -44,6 +44,7 @@ impl fmt::Debug for Property {
 /// All properties read so far, in the order in which their keys appeared first.
 #[derive(Debug, Clone, Default)]
 pub struct Properties {
+    is_map: bool,
     entries: Vec<Property>,
     positions: HashMap<Vec<u8>, usize>,
 }
@@ -52,6 +53,12 @@ impl Properties {
     /// No properties.
     pub fn new() -> Properties {
         Properties::default()
+    }
+
+    /// No lines of a map file. It is written like `workers.properties`, but every key is a rule or a
+    /// variable, and of several lines with a key the last one counts [3.2].
+    pub fn of_map_file() -> Properties {
+        Properties { is_map: true, ..Properties::default() }
     }
 
     /// Sets a variable that no file sets, such as `ServerRoot`, silently.
@@ -126,7 +133,7 @@ impl Properties {
         problems: &mut Problems,
     ) {
         let Some((key, value)) = line::split(text, place, problems) else { return };
-        if !line::is_known(key, place, problems) {
+        if !self.is_map && !line::is_known(key, place, problems) {
             return;
         }
         let value = self.replace_macros(key, value, place, environment, problems);
@@ -183,7 +190,12 @@ impl Properties {
             self.set(key, value, place);
             return;
         };
-        let separator = match line::property_of(key).map_or(Kind::Joined('*'), |known| known.kind) {
+        let kind = match line::property_of(key) {
+            _ if self.is_map => Kind::Unique,
+            Some(known) => known.kind,
+            None => Kind::Joined('*'),
+        };
+        let separator = match kind {
             Kind::List => ',',
             Kind::Unique => {
                 let what = format!("is set again after {}, the last value is used", earlier.place);
@@ -296,6 +308,29 @@ mod tests {
             let merged = value(&format!("{key}=1\n{key}=2"), key);
             assert_eq!(merged.as_deref(), Some(expected), "{key}");
         }
+    }
+
+    #[test]
+    fn a_map_file_has_rules_and_variables() {
+        let (mut map, mut problems) = (Properties::of_map_file(), Problems::new());
+        let text = b"w=lb1\n/a/*.jsp=$(w) # all\n/b.list=x\n/a/*.jsp=y;active=a\n/b.list=y\n\
+            worker.bogus=1\nworkers.a.port=1";
+        map.read_text(text, "m", &|_| None, &mut problems);
+        let shown = map.iter().map(|p| format!("{}={}", printable(&p.key), printable(&p.value)));
+        assert_eq!(
+            shown.collect::<Vec<_>>(),
+            ["w=lb1", "/a/*.jsp=y;active=a", "/b.list=y", "worker.bogus=1", "workers.a.port=1"]
+        );
+        let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            [
+                "m:4: /a/*.jsp: is set again after m:2, the last value is used; keep one of the \
+                 lines",
+                "m:5: /b.list: is set again after m:3, the last value is used; keep one of the \
+                 lines",
+            ]
+        );
     }
 
     #[test]

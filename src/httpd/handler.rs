@@ -1,232 +1,56 @@
-//! The request hooks: mapping and serving (spec/mod_jk.md 1.6).
+//! The hooks that serve a request and log it (spec/mod_jk.md 1.6).
 
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::ffi::{CStr, c_int};
+use std::sync::Arc;
 
+use super::environment::Variable;
 use super::ffi;
-use super::guard::{guard, panic_place};
+use super::guard::guard;
 use super::lifecycle::runtime;
+use super::options::JkOption;
 use super::pool::int;
-use super::request::{HANDLER, HttpdRequest, Notes, Record};
+use super::request::{Notes, Record};
 use super::response::reset_response;
 use super::server::{Child, Running, Runtime};
+use super::service::HttpdRequest;
+use super::translate::{
+    BACKSLASH, DIRECTORY, Mapping, NO_JK, WORKER_NAME, hook, is_ours_already, keep_options,
+    log_panic, map, refuse_path,
+};
+use crate::host::Request as _;
 use crate::jk_log;
 use crate::log::Level;
-use crate::mapping::{Lookup, RuleId, contains_backslash, normalize};
+use crate::mapping::{RuleOptions, contains_backslash, extensions};
 use crate::worker::{Outcome, serve};
 
 const OK: c_int = ffi::OK as c_int;
 const DECLINED: c_int = ffi::DECLINED;
-const BAD_REQUEST: c_int = ffi::HTTP_BAD_REQUEST as c_int;
 const INTERNAL_ERROR: c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int;
 const TOO_LARGE: c_int = ffi::HTTP_REQUEST_ENTITY_TOO_LARGE as c_int;
 const UNAVAILABLE: c_int = ffi::HTTP_SERVICE_UNAVAILABLE as c_int;
 
-/// Note and environment variable that name the worker.
-const WORKER_NAME: &CStr = c"JK_WORKER_NAME";
-/// Environment variable that keeps a request away from us.
-const NO_JK: &CStr = c"no-jk";
+/// Note with the type of the worker.
+const WORKER_TYPE: &CStr = c"JK_WORKER_TYPE";
+/// Note with the route that was sent to the engine.
+const WORKER_ROUTE: &CStr = c"JK_WORKER_ROUTE";
+/// Note with the time that the request took, seconds.
+const REQUEST_DURATION: &CStr = c"JK_REQUEST_DURATION";
 /// Seconds after which a client may try again (spec/reliability.md 5.1 C1).
 const RETRY_AFTER: &[u8] = b"10";
 
-const BACKSLASH: &str = "the path has a backslash";
-
-/// What a path means on a server.
-enum Mapping<'u> {
-    Unmapped,
-    /// Not a path that could be compared: 400.
-    Refused(String),
-    Mapped(RuleId, Cow<'u, [u8]>),
-}
-
-fn map<'u>(runtime: &Runtime, uri: &'u [u8]) -> Mapping<'u> {
-    let normalized = match normalize(uri) {
-        Ok(normalized) => normalized,
-        Err(why) => return Mapping::Refused(why.to_string()),
-    };
-    match runtime.table.lookup(&normalized) {
-        Lookup::Unmapped | Lookup::Excluded { .. } => Mapping::Unmapped,
-        Lookup::Mapped { .. } if contains_backslash(uri) => Mapping::Refused(BACKSLASH.to_owned()),
-        Lookup::Mapped { rule } => Mapping::Mapped(rule, normalized),
-    }
-}
-
-/// Runs a hook on a request. After a panic the request gets a 500.
-///
-/// # Safety
-/// `raw` is the request that httpd passes to the hook.
-unsafe fn hook(
-    raw: *mut ffi::request_rec,
-    body: impl for<'r> FnOnce(Record<'r>, &'r Runtime) -> c_int,
-) -> c_int {
-    let on_panic = |message: &str| {
-        // SAFETY: the caller's promise.
-        if let Some(record) = unsafe { Record::new(raw) }
-            && let Some(runtime) = record.server().and_then(runtime)
-        {
-            log_panic(&record, runtime, message);
-        }
-        INTERNAL_ERROR
-    };
-    guard(on_panic, || {
-        // SAFETY: the caller's promise.
-        let Some(record) = (unsafe { Record::new(raw) }) else {
-            return DECLINED;
-        };
-        match record.server().and_then(runtime) {
-            Some(runtime) => body(record, runtime),
-            None => DECLINED,
-        }
-    })
-}
-
-fn log_panic(record: &Record<'_>, runtime: &Runtime, message: &str) {
-    jk_log!(
-        record.sink(runtime),
-        Level::Error,
-        "internal_error: {message} at {}; the request is given up, please report this as a fault \
-         of mod_jk",
-        panic_place()
-    );
-}
-
-pub(super) unsafe extern "C" fn post_read_request(raw: *mut ffi::request_rec) -> c_int {
+pub(super) unsafe extern "C" fn log_transaction(raw: *mut ffi::request_rec) -> c_int {
     // SAFETY: called by httpd.
     unsafe {
-        hook(raw, |record, _| {
-            // A redirected request has headers that modules may have set by now.
-            if record.main().is_none() && record.previous().is_none() {
-                record.note_hop_by_hop();
+        hook(raw, |record, runtime| {
+            if let Some(log) = &runtime.request_log
+                && record.kept().is_some_and(|notes| notes.handled)
+            {
+                record.sink(runtime).write_request(log.line(&record));
             }
             DECLINED
         })
     }
-}
-
-fn is_ours_already(record: &Record<'_>) -> bool {
-    record.handler() == HANDLER.to_bytes()
-}
-
-fn is_kept_away(record: &Record<'_>) -> bool {
-    record.get().proxyreq != 0 || record.environment().get(NO_JK).is_some()
-}
-
-pub(super) unsafe extern "C" fn translate_name(raw: *mut ffi::request_rec) -> c_int {
-    // SAFETY: called by httpd.
-    unsafe {
-        hook(raw, |record, runtime| {
-            if runtime.table.is_empty() || is_ours_already(&record) || is_kept_away(&record) {
-                return DECLINED;
-            }
-            match map_request(record, runtime) {
-                Err(status) => status,
-                Ok(false) => DECLINED,
-                Ok(true) => {
-                    // A probe of mod_dir makes the directory's request ours.
-                    if let Some(main) = record.main() {
-                        main.set_handler(HANDLER);
-                    }
-                    OK
-                }
-            }
-        })
-    }
-}
-
-fn refuse_path(record: &Record<'_>, runtime: &Runtime, path: &[u8], why: &str) -> c_int {
-    jk_log!(
-        record.sink(runtime),
-        Level::Info,
-        "bad_path: {why}; outcome=400 path={}",
-        path.get(..200).unwrap_or(path).escape_ascii()
-    );
-    BAD_REQUEST
-}
-
-/// Maps a request and, where a rule matches, makes it ours.
-fn map_request(record: Record<'_>, runtime: &Runtime) -> Result<bool, c_int> {
-    let original = record.uri();
-    let (rule, normalized) = match map(runtime, original) {
-        Mapping::Unmapped => return Ok(false),
-        Mapping::Refused(why) => return Err(refuse_path(&record, runtime, original, &why)),
-        Mapping::Mapped(rule, normalized) => (rule, normalized),
-    };
-    let pool = record.pool();
-    let notes = record.kept().unwrap_or_default();
-    let worker = runtime.rule_worker(rule);
-    record.keep(Notes { original_uri: Some(original), worker, ..notes });
-    record.set_handler(HANDLER);
-    if let Cow::Owned(normalized) = normalized {
-        record.set_uri(pool.copy(&normalized));
-    }
-    let name = runtime.worker_name(rule);
-    record.notes().set(pool, WORKER_NAME, name);
-    if let Some(main) = record.main() {
-        main.notes().set(main.pool(), WORKER_NAME, name);
-    }
-    jk_log!(
-        record.sink(runtime),
-        Level::Debug,
-        "mapped: {} to worker {}",
-        original.escape_ascii(),
-        name.escape_ascii()
-    );
-    Ok(true)
-}
-
-pub(super) unsafe extern "C" fn map_to_storage(raw: *mut ffi::request_rec) -> c_int {
-    // SAFETY: called by httpd.
-    unsafe {
-        hook(raw, |record, runtime| {
-            if record.get().proxyreq == 0 && record.notes().get(WORKER_NAME).is_none() {
-                // Without a URI it is a file that mod_include reads.
-                let is_file = record.uri().is_empty();
-                if runtime.table.is_empty()
-                    || is_ours_already(&record)
-                    || is_kept_away(&record)
-                    || is_file
-                {
-                    return DECLINED;
-                }
-                if let Err(status) = map_request(record, runtime) {
-                    return status;
-                }
-            }
-            if record.notes().get(WORKER_NAME).is_none() {
-                return DECLINED;
-            }
-            set_file_name(record)
-        })
-    }
-}
-
-/// Gives a mapped request a file name that is none of the file system, but for a probe of mod_dir,
-/// which must believe that its index file exists.
-fn set_file_name(record: Record<'_>) -> c_int {
-    let pool = record.pool();
-    let last = record.uri().rsplit(|b| *b == b'/').next().unwrap_or_default();
-    let name = pool.copy(last);
-    record.set_filename(name);
-    let directory = record.main().filter(|main| main.is_directory_request());
-    if let Some(main) = directory {
-        let root = main.get().filename;
-        let flags = int(ffi::APR_FILEPATH_SECUREROOT | ffi::APR_FILEPATH_TRUENAME);
-        let mut merged = name;
-        // SAFETY: two C strings and the request's pool; the result is written to our variable.
-        let status =
-            unsafe { ffi::apr_filepath_merge(&raw mut merged, root, name, flags, pool.raw()) };
-        if status != 0 {
-            return DECLINED;
-        }
-        record.set_filename(merged);
-        let info = record.file_info();
-        let wanted = int(ffi::APR_FINFO_TYPE);
-        // A file that is not there leaves the record as mod_dir expects it.
-        // SAFETY: writes into the request's own record; name and pool are alive.
-        unsafe { ffi::apr_stat(info, merged, wanted, pool.raw()) };
-    }
-    OK
 }
 
 pub(super) unsafe extern "C" fn handler(raw: *mut ffi::request_rec) -> c_int {
@@ -252,44 +76,101 @@ pub(super) unsafe extern "C" fn handler(raw: *mut ffi::request_rec) -> c_int {
         let Some(record) = (unsafe { Record::new(raw) }) else {
             return DECLINED;
         };
-        if !is_ours_already(&record) || record.environment().get(NO_JK).is_some() {
+        let Some(runtime) = record.server().and_then(runtime) else {
+            return DECLINED;
+        };
+        let is_ours = is_ours_already(&record)
+            || record.handler() == DIRECTORY && runtime.options.has(JkOption::ForwardDirectories);
+        if !is_ours || record.environment().get(NO_JK).is_some() {
             return DECLINED;
         }
-        match record.server().and_then(runtime) {
-            Some(runtime) => handle(record, runtime, &committed),
-            None => DECLINED,
-        }
+        handle(record, runtime, &committed)
     })
 }
 
-fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_int {
-    if record.get().proxyreq != 0 {
-        return INTERNAL_ERROR;
+/// Who is to serve a request.
+struct Chosen<'r> {
+    /// Position of the worker; `None` where there is none of this name.
+    worker: Option<usize>,
+    name: &'r [u8],
+    options: Option<&'r RuleOptions>,
+}
+
+/// The worker of a request: that of the rule which has mapped it, else what the environment names,
+/// else what a rule says that had no chance before. `None` where nobody names one.
+///
+/// # Errors
+/// The status of a path that cannot be compared.
+fn choose<'r>(
+    record: &Record<'r>,
+    runtime: &'r Runtime,
+    notes: Notes<'r>,
+    path: &[u8],
+) -> Result<Option<Chosen<'r>>, c_int> {
+    let noted = record.notes().get(WORKER_NAME);
+    if let (Some(_), name) = (notes.worker, noted) {
+        let name = name.unwrap_or_default();
+        return Ok(Some(Chosen { worker: notes.worker, name, options: notes.options }));
     }
+    // SetHandler brings requests here that no rule has looked at.
+    let mapping = map(record, runtime, path);
+    if let (None, Mapping::Refused(why)) = (notes.original_uri, &mapping) {
+        return Err(refuse_path(record, runtime, path, why));
+    }
+    let indicator = runtime.environment.name(Variable::Worker);
+    if let Some(text) = noted.or_else(|| record.environment().get(indicator)) {
+        if contains_backslash(path) {
+            return Err(refuse_path(record, runtime, path, &BACKSLASH));
+        }
+        let (name, options, problems) = match noted {
+            Some(name) => (name, RuleOptions::default(), Vec::new()),
+            None => extensions::parse(text),
+        };
+        for problem in problems {
+            jk_log!(
+                record.sink(runtime),
+                Level::Warn,
+                "({}) bad_extension: {problem}; {}",
+                name.escape_ascii(),
+                problem.remedy()
+            );
+        }
+        let options = keep_options(record, Arc::new(options));
+        return Ok(Some(Chosen { worker: runtime.workers.names.position(name), name, options }));
+    }
+    let Mapping::Mapped(table, id, _) = mapping else {
+        return Ok(None);
+    };
+    Ok(table.rule(id).map(|rule| Chosen {
+        worker: table.worker(id),
+        name: record.pool().keep(&rule.worker),
+        options: keep_options(record, Arc::clone(&rule.options)),
+    }))
+}
+
+fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_int {
     let notes = record.kept().unwrap_or_default();
     let path = notes.original_uri.unwrap_or_else(|| record.uri());
-    let named = record
-        .notes()
-        .get(WORKER_NAME)
-        .or_else(|| record.environment().get(WORKER_NAME).filter(|name| !name.is_empty()));
-    // SetHandler brings requests here that no rule has looked at.
-    let mapping = match notes.original_uri {
-        Some(_) => Mapping::Unmapped,
-        None => map(runtime, path),
+    if record.get().proxyreq != 0 {
+        record.keep(Notes { handled: true, ..notes });
+        jk_log!(
+            record.sink(runtime),
+            Level::Info,
+            "proxy_request: the request is one for a proxy, it is not forwarded; outcome=500"
+        );
+        return INTERNAL_ERROR;
+    }
+    let chosen = match choose(&record, runtime, notes, path) {
+        Ok(Some(chosen)) => chosen,
+        Ok(None) => return DECLINED,
+        Err(status) => return status,
     };
-    let (worker, name) = match (notes.worker, named, mapping) {
-        (_, _, Mapping::Refused(why)) => return refuse_path(&record, runtime, path, &why),
-        (Some(worker), name, _) => (Some(worker), name.unwrap_or_default()),
-        (None, Some(_), _) if contains_backslash(path) => {
-            return refuse_path(&record, runtime, path, BACKSLASH);
-        }
-        (None, Some(name), _) => (runtime.workers.position(name), name),
-        (None, None, Mapping::Mapped(rule, _)) => {
-            (runtime.rule_worker(rule), runtime.worker_name(rule))
-        }
-        (None, None, Mapping::Unmapped) => return DECLINED,
-    };
-    let Some(worker) = worker else {
+    record.keep(Notes { handled: true, options: chosen.options, ..notes });
+    let name = chosen.name;
+    if record.notes().get(WORKER_NAME).is_none() {
+        record.notes().set(record.pool(), WORKER_NAME, name);
+    }
+    let Some(worker) = chosen.worker else {
         jk_log!(
             record.sink(runtime),
             Level::Error,
@@ -298,6 +179,9 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
         );
         return INTERNAL_ERROR;
     };
+    if let Some(config) = runtime.workers.configs.get(worker) {
+        record.notes().set(record.pool(), WORKER_TYPE, config.type_name().as_bytes());
+    }
     let Some(child) = runtime.workers.child.get() else {
         jk_log!(
             record.sink(runtime),
@@ -311,7 +195,14 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
     if record.connection().aborted != 0 {
         return OK;
     }
-    forward(record, runtime, child, worker, path, committed)
+    // SAFETY: takes no arguments, reads a clock.
+    let begin = unsafe { ffi::apr_time_now() };
+    let status = forward(record, runtime, child, worker, path, committed);
+    // SAFETY: as above.
+    let micros = unsafe { ffi::apr_time_now() }.saturating_sub(begin).max(0);
+    let duration = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+    record.notes().set(record.pool(), REQUEST_DURATION, duration.as_bytes());
+    status
 }
 
 fn forward(
@@ -341,6 +232,9 @@ fn forward(
             return status;
         }
     };
+    if let Some(route) = request.facts().route {
+        record.notes().set(record.pool(), WORKER_ROUTE, route);
+    }
     #[cfg(feature = "test-panic")]
     request.panic_if_asked("before");
     match serve(worker, &child.buffers, &mut request) {

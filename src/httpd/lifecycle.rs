@@ -3,48 +3,27 @@
 //! All of the configuration is checked in the check_config hook, which `httpd -t` runs as well;
 //! every problem is reported with its place before httpd refuses to start.
 
-use std::collections::HashMap;
 use std::ffi::c_int;
 use std::iter;
-use std::path::PathBuf;
-use std::ptr::{self, NonNull};
-use std::sync::{Arc, OnceLock};
+use std::ptr::NonNull;
+use std::sync::Arc;
 
+use super::check::{check, threads};
 use super::ffi;
 use super::guard::guard;
-use super::log::{self, LogFile};
+use super::log::{self, LogFile, LogTarget, Sink, Speaker};
 use super::module;
-use super::pool::{self, Pool, int};
-use super::server::{Child, Mount, RawConfig, Running, Runtime, ServerConfig, WorkerSet};
+use super::pool::Pool;
+use super::server::{Child, RawConfig, Running, Runtime, ServerConfig};
 use super::shm::SharedMemory;
-use crate::config::{
-    Defaults, Place, Problem, Problems, Properties, Severity, Target, WorkerConfig, text, validate,
-};
+use crate::config::WorkerConfig;
+use crate::jk_log;
 use crate::log::Level;
-use crate::mapping::{Rule, RuleError, Table, TableBuilder};
-use crate::net;
 use crate::worker::Worker;
 use crate::worker::buffers::Buffers;
 
 const OK: c_int = ffi::OK as c_int;
 const REFUSE: c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int;
-
-/// A virtual host's settings: its own, else the main server's. Mounts are never inherited
-/// (spec/mod_jk.md 1.3).
-pub(super) fn merge(base: &ServerConfig, own: &ServerConfig) -> ServerConfig {
-    let (base, own) = (&base.raw, &own.raw);
-    ServerConfig {
-        raw: RawConfig {
-            mounts: own.mounts.clone(),
-            log_file: own.log_file.clone().or_else(|| base.log_file.clone()),
-            log_level: own.log_level.clone().or_else(|| base.log_level.clone()),
-            workers_file: None,
-            worker_properties: Vec::new(),
-            problems: own.problems.clone(),
-        },
-        runtime: OnceLock::new(),
-    }
-}
 
 /// The servers of a configuration, main server first.
 ///
@@ -60,7 +39,7 @@ unsafe fn servers<'a>(main: *mut ffi::server_rec) -> impl Iterator<Item = &'a ff
 }
 
 /// Our record of a server.
-fn config_of(server: &ffi::server_rec) -> Option<NonNull<ServerConfig>> {
+pub(super) fn config_of(server: &ffi::server_rec) -> Option<NonNull<ServerConfig>> {
     // SAFETY: a live server's vector, and what create_server_config puts there.
     unsafe { module::config(server.module_config) }
 }
@@ -89,8 +68,8 @@ unsafe fn separate(pool: Pool<'_>, main: *mut ffi::server_rec) {
             continue;
         }
         // SAFETY: alive, and only read here.
-        let merged = merge(unsafe { main_config.as_ref() }, &ServerConfig::default());
-        let own = pool.park(merged);
+        let main_raw = &unsafe { main_config.as_ref() }.raw;
+        let own = pool.park(ServerConfig::from(RawConfig::default().inherit(main_raw)));
         // SAFETY: the server's own vector, and a record that lives as long as it.
         unsafe { module::set_config(server.module_config, own) };
     }
@@ -120,229 +99,8 @@ pub(super) unsafe extern "C" fn check_config(
         unsafe { separate(pool, main) };
         // SAFETY: as above.
         let all: Vec<&ffi::server_rec> = unsafe { servers(main) }.collect();
-        check(&all)
+        if check(&all) { OK } else { REFUSE }
     })
-}
-
-fn check(servers: &[&ffi::server_rec]) -> c_int {
-    let records: Vec<&ServerConfig> = servers
-        .iter()
-        .filter_map(|server| config_of(server))
-        // SAFETY: alive as long as the configuration; from here on only read.
-        .map(|config| unsafe { config.as_ref() })
-        .collect();
-    let Some(main) = records.first() else {
-        return OK;
-    };
-    let mut problems = Problems::new();
-    for problem in records.iter().flat_map(|record| record.raw.problems.iter()) {
-        problems.push(problem.clone());
-    }
-    let workers = Arc::new(WorkerSet {
-        configs: read_workers(
-            &main.raw,
-            servers.first().map_or(1, |main| threads(main)),
-            &mut problems,
-        ),
-        memory: OnceLock::new(),
-        child: OnceLock::new(),
-    });
-    for record in &records {
-        let table = build_table(&record.raw.mounts, &mut problems);
-        let rule_workers: Vec<_> =
-            table.rules().iter().map(|rule| workers.position(&rule.worker)).collect();
-        warn_of_unknown_workers(&table, &workers, &mut problems);
-        let runtime = Runtime {
-            table,
-            rule_workers,
-            log_file: OnceLock::new(),
-            log_level: record.raw.log_level.as_ref().map_or(Level::Info, |(level, _)| *level),
-            workers: Arc::clone(&workers),
-        };
-        if record.runtime.set(runtime).is_err() {
-            problems.error(
-                &Place::new("mod_jk", 0),
-                "",
-                "the configuration was checked twice",
-                "report this as a fault of mod_jk",
-            );
-        }
-    }
-    warn_of_useless_log_levels(&records, &mut problems);
-    let server = servers.first().copied();
-    for problem in in_order(&problems) {
-        // The console shows no level: without the word nobody sees what keeps httpd from starting.
-        let (level, kind) = match problem.severity {
-            Severity::Error => (Level::Error, ""),
-            Severity::Warning => (Level::Warn, "warning: "),
-        };
-        log::startup(server, level, &format!("mod_jk: {kind}{problem}"));
-    }
-    if problems.has_errors() { REFUSE } else { OK }
-}
-
-/// The problems as somebody works them off: file by file, line by line.
-fn in_order(problems: &Problems) -> Vec<&Problem> {
-    let mut ordered: Vec<&Problem> = problems.iter().collect();
-    let file = |problem: &Problem| problems.iter().position(|any| any.source == problem.source);
-    ordered.sort_by_key(|problem| (file(problem), problem.line));
-    ordered
-}
-
-/// The workers of JkWorkerProperty lines and the workers file.
-fn read_workers(raw: &RawConfig, pool_size: usize, problems: &mut Problems) -> Vec<WorkerConfig> {
-    let environment = |name: &[u8]| environment_variable(name);
-    let mut properties = Properties::new();
-    for (line, place) in &raw.worker_properties {
-        properties.read_line(line, place, &environment, problems);
-    }
-    properties.define(b"ServerRoot", &server_root(), &Place::new("mod_jk", 0));
-    if let Some((name, path, place)) = &raw.workers_file {
-        match std::fs::read(path) {
-            Ok(text) => properties.read_text(&text, name, &environment, problems),
-            Err(e) => problems.error(
-                place,
-                "JkWorkersFile",
-                format!("Error in reading worker properties from '{}': {e}", path.display()),
-                "make the file readable for the user that starts httpd",
-            ),
-        }
-    }
-    let workers = validate(&properties, &Defaults { pool_size }, problems).workers;
-    warn_of_unresolved_hosts(&workers, &properties, problems);
-    workers
-}
-
-/// A host without address may get one while httpd runs, so it does not keep httpd from starting.
-/// Each is looked up once, however many workers have it: a resolver that is out of reach takes its
-/// time.
-fn warn_of_unresolved_hosts(workers: &[WorkerConfig], all: &Properties, problems: &mut Problems) {
-    let mut looked_up: HashMap<&str, Result<(), String>> = HashMap::new();
-    for worker in workers {
-        let WorkerConfig::Ajp13(worker) = worker;
-        let Target::Tcp { host, port } = &worker.target else {
-            continue;
-        };
-        let result = looked_up
-            .entry(host)
-            .or_insert_with(|| net::resolve(host, *port).map(drop).map_err(|e| e.to_string()));
-        let key = format!("worker.{}.host", worker.name);
-        let (Err(e), Some(property)) = (result, all.find(key.as_bytes())) else {
-            continue;
-        };
-        problems.warning(
-            &property.place,
-            key,
-            format!("\"{host}\" cannot be resolved now ({e}): requests get 503 until it can"),
-            "correct the name, or make it known to this host",
-        );
-    }
-}
-
-#[cfg(unix)]
-fn environment_variable(name: &[u8]) -> Option<Vec<u8>> {
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    std::env::var_os(std::ffi::OsStr::from_bytes(name)).map(OsStringExt::into_vec)
-}
-
-#[cfg(not(unix))]
-fn environment_variable(name: &[u8]) -> Option<Vec<u8>> {
-    std::env::var(std::str::from_utf8(name).ok()?).ok().map(String::into_bytes)
-}
-
-fn server_root() -> Vec<u8> {
-    // SAFETY: httpd sets the variable before it reads any configuration, in this same thread.
-    let root = unsafe { ffi::ap_server_root };
-    // SAFETY: null or a C string that httpd keeps for good.
-    unsafe { pool::text(root) }.unwrap_or_default().to_vec()
-}
-
-/// Threads of one process that serve requests: the MPM's, and those of mod_http2, which serves its
-/// streams in threads of its own.
-fn threads(main: &ffi::server_rec) -> usize {
-    let mut threads: c_int = 1;
-    // SAFETY: writes one int into a variable of ours.
-    unsafe { ffi::ap_mpm_query(int(ffi::AP_MPMQ_MAX_THREADS), &raw mut threads) };
-    if threads > 1 {
-        let server = ptr::from_ref(main).cast_mut();
-        // SAFETY: a live server; mod_http2 only reads its settings.
-        let more = unsafe { ffi::jk_shim_http2_threads(server) };
-        threads = threads.saturating_add(more.max(0));
-    }
-    usize::try_from(threads).unwrap_or(1).max(1)
-}
-
-fn build_table(mounts: &[Mount], problems: &mut Problems) -> Table {
-    let mut table = TableBuilder::new();
-    for mount in mounts {
-        let (name, rules) = if mount.is_exclusion {
-            ("JkUnMount", Rule::unmount(&mount.path, &mount.worker, &mount.place))
-        } else {
-            ("JkMount", Rule::mount(&mount.path, &mount.worker, &mount.place))
-        };
-        match rules {
-            Ok(rules) => rules.into_iter().for_each(|rule| {
-                table.add(rule);
-            }),
-            Err(e) => {
-                let remedy = match e {
-                    RuleError::NotAbsolute(_) => "begin the path with /",
-                    RuleError::NoWorker => "name a worker of worker.list",
-                    RuleError::Extension(_) => "remove the part from the semicolon on",
-                };
-                problems.error(&mount.place, name, e.to_string(), remedy);
-            }
-        }
-    }
-    table.build()
-}
-
-fn warn_of_unknown_workers(table: &Table, workers: &WorkerSet, problems: &mut Problems) {
-    for rule in table.rules() {
-        if &*rule.worker == b"*" || workers.position(&rule.worker).is_some() {
-            continue;
-        }
-        let name = text::printable(&rule.worker);
-        let known: Vec<String> = workers.configs.iter().map(|w| w.name().to_string()).collect();
-        let hint = match text::suggestion(&rule.worker, known.iter().map(String::as_str)) {
-            Some(near) => format!("did you mean {near}? else add {name} to worker.list"),
-            None => format!("add {name} to worker.list, which names {}", known.join(", ")),
-        };
-        let (directive, effect) = if rule.is_exclusion {
-            ("JkUnMount", "the line has no effect")
-        } else {
-            ("JkMount", "requests for this path get status 500")
-        };
-        problems.warning(
-            &rule.place,
-            directive,
-            format!("worker {name} is not in worker.list: {effect}"),
-            hint,
-        );
-    }
-}
-
-/// Warns of each JkLogLevel line that no server with a JkLogFile has or inherits.
-fn warn_of_useless_log_levels(records: &[&ServerConfig], problems: &mut Problems) {
-    let has_file = |place: &Place| {
-        records.iter().any(|record| {
-            record.raw.log_file.is_some()
-                && record.raw.log_level.as_ref().is_some_and(|(_, own)| own == place)
-        })
-    };
-    let mut warned: Vec<&Place> = Vec::new();
-    for (level, place) in records.iter().filter_map(|record| record.raw.log_level.as_ref()) {
-        if has_file(place) || warned.contains(&place) {
-            continue;
-        }
-        warned.push(place);
-        problems.warning(
-            place,
-            "JkLogLevel",
-            "has no effect without JkLogFile, the lines go to httpd's ErrorLog",
-            format!("use LogLevel jk:{}, or set JkLogFile", level.name()),
-        );
-    }
 }
 
 pub(super) unsafe extern "C" fn post_config(
@@ -354,12 +112,15 @@ pub(super) unsafe extern "C" fn post_config(
     start_hook(|| {
         // SAFETY: httpd passes the main server of the configuration that has been checked.
         let all: Vec<&ffi::server_rec> = unsafe { servers(main) }.collect();
-        if !open_logs(&all) || !share_memory(&all) {
+        // SAFETY: httpd passes the configuration pool.
+        let pool = unsafe { Pool::new(pconf) };
+        if !open_logs(&all, pool) || !share_memory(&all) {
             return REFUSE;
         }
         let version = concat!("mod_jk/", env!("CARGO_PKG_VERSION"), "\0");
         // SAFETY: the configuration pool and a constant C string.
         unsafe { ffi::ap_add_version_component(pconf, version.as_ptr().cast()) };
+        log_start(&all);
         OK
     })
 }
@@ -391,33 +152,53 @@ fn run(config: &WorkerConfig, memory: &Arc<SharedMemory>, position: usize) -> Ru
     }
 }
 
+/// Says what runs now, and at debug with which settings.
+fn log_start(servers: &[&ffi::server_rec]) {
+    for (at, server) in servers.iter().enumerate() {
+        let Some(runtime) = runtime(server) else {
+            continue;
+        };
+        let sink = Sink { runtime, speaker: Speaker::Server(server, "POST_CONFIG") };
+        if at == 0 {
+            jk_log!(
+                sink,
+                Level::Info,
+                "{} initialized",
+                concat!("mod_jk/", env!("CARGO_PKG_VERSION"))
+            );
+        }
+        let name = log::lossy(server.server_hostname);
+        jk_log!(sink, Level::Debug, "JkOptions for server {name}:{}", runtime.options);
+    }
+}
+
 /// Opens each JkLogFile once, however many servers share it.
-fn open_logs(servers: &[&ffi::server_rec]) -> bool {
-    let mut open: Vec<(PathBuf, Arc<LogFile>)> = Vec::new();
+fn open_logs(servers: &[&ffi::server_rec], pool: Pool<'_>) -> bool {
+    let mut open: Vec<(LogTarget, Arc<LogFile>)> = Vec::new();
     for server in servers {
         let Some(config) = config_of(server) else {
             continue;
         };
         // SAFETY: alive as long as the configuration; only read.
         let config = unsafe { config.as_ref() };
-        let (Some(runtime), Some((path, place))) = (config.runtime.get(), &config.raw.log_file)
+        let (Some(runtime), Some((target, place))) = (config.runtime.get(), &config.raw.log_file)
         else {
             continue;
         };
-        let known = open.iter().find(|(known, _)| known == path).map(|(_, log)| Arc::clone(log));
-        let log = match known.map_or_else(|| LogFile::open(path).map(Arc::new), Ok) {
+        let known = open.iter().find(|(known, _)| known == target).map(|(_, log)| Arc::clone(log));
+        let open_now = || LogFile::open(target, pool).map(Arc::new);
+        let log = match known.map_or_else(open_now, Ok) {
             Ok(log) => log,
             Err(e) => {
                 let text = format!(
-                    "mod_jk: {place}: JkLogFile: {} cannot be opened ({e}); create its folder, \
-                     or correct the path",
-                    path.display()
+                    "mod_jk: {place}: JkLogFile: {target} cannot be opened ({e}); create its \
+                     folder, or correct the path"
                 );
                 log::startup(Some(server), Level::Error, &text);
                 return false;
             }
         };
-        open.push((path.clone(), Arc::clone(&log)));
+        open.push((target.clone(), Arc::clone(&log)));
         // post_config runs once for a configuration, so this is the first value.
         let _ = runtime.log_file.set(log);
     }
@@ -425,7 +206,7 @@ fn open_logs(servers: &[&ffi::server_rec]) -> bool {
 }
 
 pub(super) unsafe extern "C" fn child_init(
-    _pchild: *mut ffi::apr_pool_t,
+    pchild: *mut ffi::apr_pool_t,
     main: *mut ffi::server_rec,
 ) {
     guard(

@@ -4,15 +4,33 @@ use std::ffi::{CStr, CString, c_int};
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process;
 
 use super::ffi;
 use super::module;
-use super::pool::int;
+use super::pool::{Pool, int};
 use super::request::Record;
 use super::server::Runtime;
-use crate::log::{Level, LocalTime, Log, Origin, Site, format_line};
+use crate::log::{Level, Log, Origin, Site, end_line, format_line};
+
+/// What JkLogFile names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum LogTarget {
+    /// A file.
+    File(PathBuf),
+    /// A program that reads the lines, without the `|`.
+    Pipe(CString),
+}
+
+impl fmt::Display for LogTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Pipe(program) => write!(f, "|{}", program.to_string_lossy()),
+        }
+    }
+}
 
 /// An open JkLogFile.
 #[derive(Debug)]
@@ -21,16 +39,62 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
-    /// Opens for appending; creates it with mode 0644 (less the umask).
+    /// Opens it.
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(super) fn open(target: &LogTarget, pool: Pool<'_>) -> io::Result<Self> {
+        match target {
+            LogTarget::File(path) => Self::append(path),
+            LogTarget::Pipe(program) => Self::pipe(program, pool),
+        }
+    }
+
+    /// Opens a file for appending; creates it with mode 0644 (less the umask).
+    fn append(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.append(true).create(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o644);
         options.open(path).map(|file| Self { file })
+    }
+
+    /// Starts a program that httpd starts again whenever it ends, and that ends with `pool`.
+    #[cfg(unix)]
+    fn pipe(program: &CStr, pool: Pool<'_>) -> io::Result<Self> {
+        use std::os::fd::BorrowedFd;
+
+        // SAFETY: the configuration pool and a C string, which httpd copies.
+        let log = unsafe { ffi::ap_open_piped_log(pool.raw(), program.as_ptr()) };
+        if log.is_null() {
+            return Err(io::Error::other("httpd cannot start the program"));
+        }
+        // SAFETY: the log that httpd has just opened.
+        let end = unsafe { ffi::ap_piped_log_write_fd(log) };
+        let mut descriptor = -1;
+        // SAFETY: an open file of APR; the result is written to our variable.
+        let status = unsafe { ffi::apr_os_file_get(&raw mut descriptor, end) };
+        if status != 0 || descriptor < 0 {
+            return Err(io::Error::other("httpd has no pipe to the program"));
+        }
+        // SAFETY: open until httpd ends the pool; our own copy is made at once.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };
+        Ok(Self { file: descriptor.try_clone_to_owned()?.into() })
+    }
+
+    #[cfg(not(unix))]
+    fn pipe(_: &CStr, _: Pool<'_>) -> io::Result<Self> {
+        Err(io::Error::other("piped logs are not supported on this system"))
+    }
+
+    /// Writes one line, newline included.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn write_line(&self, line: &[u8]) -> io::Result<()> {
+        // One write to a file opened for appending, or of so little to a pipe: lines of other
+        // processes cannot mix in.
+        (&self.file).write_all(line)
     }
 }
 
@@ -49,14 +113,58 @@ fn httpd_level(level: Level) -> c_int {
 /// Where a line about a request or a server goes.
 #[derive(Clone, Copy)]
 pub(super) struct Sink<'a> {
-    pub runtime: Option<&'a Runtime>,
-    pub request: Option<Record<'a>>,
+    pub runtime: &'a Runtime,
+    pub speaker: Speaker<'a>,
+}
+
+/// Who a line is about.
+#[derive(Clone, Copy)]
+pub(super) enum Speaker<'a> {
+    /// A request.
+    Request(Record<'a>),
+    /// A server, and what stands in the place of a request's id.
+    Server(&'a ffi::server_rec, &'static str),
 }
 
 impl Sink<'_> {
     fn file(&self) -> Option<(&LogFile, Level)> {
-        let runtime = self.runtime?;
-        Some((&**runtime.log_file.get()?, runtime.log_level))
+        Some((&**self.runtime.log_file.get()?, self.runtime.log_level))
+    }
+}
+
+impl Sink<'_> {
+    /// Writes a line of JkRequestLogFormat, whatever the level.
+    pub(super) fn write_request(&self, mut text: Vec<u8>) {
+        if let Some(log) = self.runtime.log_file.get() {
+            let mut line = self.runtime.stamp.now();
+            line.append(&mut text);
+            end_line(&mut line);
+            if log.write_line(&line).is_ok() {
+                return;
+            }
+            text = line;
+        }
+        let site = Site { module: module_path!(), file: file!(), line: line!() };
+        // httpd writes notices to a file at every level.
+        self.write_to_httpd(int(ffi::APLOG_NOTICE), site, &String::from_utf8_lossy(&text));
+    }
+
+    fn write_to_httpd(&self, level: c_int, site: Site, text: &str) {
+        let text = escaped(text);
+        let file = escaped(site.file);
+        let (index, line) = (module::index(), int(site.line));
+        match self.speaker {
+            // httpd gives the request a log id here, so it must have a pointer it may write to.
+            // SAFETY: file and text are C strings, the request record is alive.
+            Speaker::Request(request) => unsafe {
+                let r = request.raw();
+                ffi::jk_shim_log_request(file.as_ptr(), line, index, level, r, text.as_ptr());
+            },
+            // SAFETY: file and text are C strings, the server record is alive.
+            Speaker::Server(server, _) => unsafe {
+                ffi::jk_shim_log_server(file.as_ptr(), line, index, level, server, text.as_ptr());
+            },
+        }
     }
 }
 
@@ -66,38 +174,32 @@ impl Log for Sink<'_> {
             return level >= lowest;
         }
         let (index, level) = (module::index(), httpd_level(level));
-        self.request.is_none_or(|request| {
-            // SAFETY: the request record is alive.
-            (unsafe { ffi::jk_shim_request_logs(request.raw(), index, level) }) != 0
-        })
+        let logs = match self.speaker {
+            Speaker::Request(request) => {
+                // SAFETY: the request record is alive.
+                unsafe { ffi::jk_shim_request_logs(request.raw(), index, level) }
+            }
+            Speaker::Server(server, _) => {
+                // SAFETY: the server record is alive.
+                unsafe { ffi::jk_shim_server_logs(server, index, level) }
+            }
+        };
+        logs != 0
     }
 
     fn write(&self, level: Level, site: Site, text: fmt::Arguments<'_>) {
         if let Some((log, _)) = self.file() {
-            let id = self.request.map_or(&b"NO-ID"[..], |request| request.id());
-            let origin = Origin { request: id, pid: process::id(), tid: thread_id() };
-            let line = format_line(&local_time(), origin, level, site, text);
-            // One write to a file opened for appending: lines of other processes cannot mix in.
-            if (&log.file).write_all(&line).is_ok() {
+            let request = match self.speaker {
+                Speaker::Request(request) => request.id(self.runtime),
+                Speaker::Server(_, id) => id.as_bytes(),
+            };
+            let origin = Origin { request, pid: process::id(), tid: thread_id() };
+            let line = format_line(&self.runtime.stamp.now(), origin, level, site, text);
+            if log.write_line(&line).is_ok() {
                 return;
             }
         }
-        let text = escaped(&text.to_string());
-        let file = escaped(site.file);
-        let (index, level, line) = (module::index(), httpd_level(level), int(site.line));
-        match self.request {
-            // httpd gives the request a log id here, so it must have a pointer it may write to.
-            // SAFETY: file and text are C strings, the request record is alive.
-            Some(request) => unsafe {
-                let r = request.raw();
-                ffi::jk_shim_log_request(file.as_ptr(), line, index, level, r, text.as_ptr());
-            },
-            // SAFETY: file and text are C strings; without a server it is the main log.
-            None => unsafe {
-                let server = std::ptr::null();
-                ffi::jk_shim_log_server(file.as_ptr(), line, index, level, server, text.as_ptr());
-            },
-        }
+        self.write_to_httpd(httpd_level(level), site, &text.to_string());
     }
 }
 
@@ -116,25 +218,6 @@ pub(super) fn startup(server: Option<&ffi::server_rec>, level: Level, text: &str
 /// A C string; zero bytes, which end one, become question marks.
 fn escaped(text: &str) -> CString {
     CString::new(text.replace('\0', "?")).unwrap_or_default()
-}
-
-fn local_time() -> LocalTime {
-    let mut parts = ffi::apr_time_exp_t::default();
-    // SAFETY: takes no arguments, reads a clock.
-    let now = unsafe { ffi::apr_time_now() };
-    // SAFETY: writes into a record of ours.
-    unsafe { ffi::apr_time_exp_lt(&raw mut parts, now) };
-    let small = |n: c_int| u32::try_from(n).unwrap_or_default();
-    LocalTime {
-        year: parts.tm_year.saturating_add(1900),
-        month: usize::try_from(parts.tm_mon).unwrap_or_default(),
-        day: small(parts.tm_mday),
-        weekday: usize::try_from(parts.tm_wday).unwrap_or_default(),
-        hour: small(parts.tm_hour),
-        minute: small(parts.tm_min),
-        second: small(parts.tm_sec),
-        micros: small(parts.tm_usec),
-    }
 }
 
 /// The number that httpd's `%{tid}P` shows.

@@ -1,27 +1,38 @@
 //! The border to Apache httpd: the only module that says `unsafe` or names a C type.
 //!
 //! ```text
-//! module     the module record, hooks            directives  the configuration directives
-//! lifecycle  check, start, child start           server      configuration and run time of a server
-//! handler    mapping and serving of requests     request     a request as the core sees it
-//! body       request body                        response    response
-//! shm        memory that the children share
-//! table pool log guard                           what the others stand on
-//! ffi        generated bindings, shim.c: macros and variadic functions
+//! module       the module record, hooks
+//! directives   what the configuration says      check        what is meant by it
+//! server       one server's configuration       lifecycle    start, child start
+//! options environment stamp request_log         what some directives mean in detail
+//! translate    mapping of requests              handler      serving of requests
+//! request      httpd's record of a request      service      the same as the core sees it
+//! body         request body                     response     response
+//! shm          memory that children share       watchdog     maintenance of idle connections
+//! table pool log guard                          what the others stand on
+//! ffi          generated bindings; shim.c: macros and variadic functions
 //! ```
 #![allow(unsafe_code, reason = "the one border to C")]
 
 mod body;
+mod check;
 mod directives;
+mod environment;
 mod ffi;
 mod guard;
 mod handler;
 mod lifecycle;
 mod log;
 mod module;
+mod options;
 mod pool;
 mod request;
+mod request_log;
 mod response;
 mod server;
+mod service;
 mod shm;
+mod stamp;
 mod table;
+mod translate;
+mod watchdog;

@@ -7,8 +7,8 @@ use super::directives::COMMANDS;
 use super::ffi;
 use super::guard::guard;
 use super::pool::{Pool, int, nothing};
-use super::server::ServerConfig;
-use super::{handler, lifecycle};
+use super::server::{RawConfig, ServerConfig};
+use super::{handler, lifecycle, translate};
 
 /// What `LoadModule jk_module …` loads. httpd writes into it while it loads and registers us.
 #[unsafe(no_mangle)]
@@ -67,14 +67,17 @@ pub(super) unsafe fn set_config<T>(vector: *mut ffi::ap_conf_vector_t, value: No
 
 unsafe extern "C" fn create_server_config(
     pool: *mut ffi::apr_pool_t,
-    _server: *mut ffi::server_rec,
+    server: *mut ffi::server_rec,
 ) -> *mut c_void {
     guard(
         |_| ptr::null_mut(),
         || {
             // SAFETY: httpd passes the configuration pool, in which the record shall live.
             let pool = unsafe { Pool::new(pool) };
-            pool.park(ServerConfig::default()).as_ptr().cast()
+            // SAFETY: null or the server that the record is for.
+            let is_virtual = unsafe { server.as_ref() }.is_some_and(|s| s.is_virtual != 0);
+            let raw = if is_virtual { RawConfig::default() } else { RawConfig::main() };
+            pool.park(ServerConfig::from(raw)).as_ptr().cast()
         },
     )
 }
@@ -96,7 +99,7 @@ unsafe extern "C" fn merge_server_config(
             let (Some(base), Some(own)) = (base, own) else {
                 return ptr::null_mut();
             };
-            pool.park(lifecycle::merge(base, own)).as_ptr().cast()
+            pool.park(ServerConfig::from(own.raw.inherit(&base.raw))).as_ptr().cast()
         },
     )
 }
@@ -122,12 +125,14 @@ fn add_hooks() {
     // Before any other module adds a header.
     // SAFETY: as above.
     unsafe {
-        ffi::ap_hook_post_read_request(Some(handler::post_read_request), before, after, first)
+        ffi::ap_hook_post_read_request(Some(translate::post_read_request), before, after, first)
     };
     // SAFETY: as above.
-    unsafe { ffi::ap_hook_translate_name(Some(handler::translate_name), before, after, middle) };
+    unsafe { ffi::ap_hook_translate_name(Some(translate::translate_name), before, after, middle) };
     // SAFETY: as above.
-    unsafe { ffi::ap_hook_map_to_storage(Some(handler::map_to_storage), before, after, middle) };
+    unsafe { ffi::ap_hook_map_to_storage(Some(translate::map_to_storage), before, after, middle) };
     // SAFETY: as above.
     unsafe { ffi::ap_hook_handler(Some(handler::handler), before, after, middle) };
+    // SAFETY: as above.
+    unsafe { ffi::ap_hook_log_transaction(Some(handler::log_transaction), before, after, middle) };
 }

@@ -1,19 +1,27 @@
 //! What a server (main or virtual host) is configured with, and what it runs with.
 
+use std::array;
+use std::ffi::CString;
+use std::mem;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use super::log::LogFile;
+use super::environment::{EnvVar, Plan, Renamed};
+use super::log::{LogFile, LogTarget};
+use super::options::{Options, Set};
+use super::request_log::RequestLog;
 use super::shm::SharedMemory;
+use super::stamp::Stamp;
 use crate::config::{Place, Problems, WorkerConfig};
 use crate::log::Level;
-use crate::mapping::{RuleId, Table};
+use crate::mapping::{LiveTable, Mount, WorkerKind, WorkerNames, copy_mounts};
 use crate::worker::Worker;
 use crate::worker::buffers::Buffers;
 
 /// The module's record of one server. Lives in the configuration pool: it ends with the
 /// configuration generation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ServerConfig {
     /// What the directives say.
     pub raw: RawConfig,
@@ -21,43 +29,187 @@ pub(super) struct ServerConfig {
     pub runtime: OnceLock<Runtime>,
 }
 
+impl From<RawConfig> for ServerConfig {
+    fn from(raw: RawConfig) -> Self {
+        Self { raw, runtime: OnceLock::new() }
+    }
+}
+
+/// A value with the line that sets it.
+pub(super) type Setting<T> = Option<(T, Place)>;
+
 /// The directives of one server, checked one by one.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct RawConfig {
     /// JkMount and JkUnMount, in their order.
     pub mounts: Vec<Mount>,
-    /// JkLogFile, resolved.
-    pub log_file: Option<(PathBuf, Place)>,
+    /// JkMountFile, resolved.
+    pub mount_file: Setting<PathBuf>,
+    /// JkMountFileReload; zero is never.
+    pub mount_file_reload: Setting<Duration>,
+    /// JkMountCopy On or Off.
+    pub mount_copy: Setting<bool>,
+    /// Whether this virtual host has the table of the main server.
+    pub shares_mounts: bool,
+    /// JkAutoAlias.
+    pub auto_alias: Setting<PathBuf>,
+    /// JkStripSession: the parameter to take out, or nothing.
+    pub strip_session: Setting<Option<Vec<u8>>>,
+    /// JkLogFile.
+    pub log_file: Setting<LogTarget>,
     /// JkLogLevel.
-    pub log_level: Option<(Level, Place)>,
-    /// JkWorkersFile: name as written and resolved; main server only.
-    pub workers_file: Option<(String, PathBuf, Place)>,
-    /// JkWorkerProperty lines; main server only.
-    pub worker_properties: Vec<(Vec<u8>, Place)>,
+    pub log_level: Setting<Level>,
+    /// JkLogStampFormat.
+    pub stamp: Setting<Stamp>,
+    /// JkRequestLogFormat; `None` inside: none, as its format is wrong.
+    pub request_log: Setting<Option<RequestLog>>,
+    /// The *Indicator directives.
+    pub variables: Renamed,
+    /// JkExtractSSL.
+    pub extract_tls: Option<bool>,
+    /// JkOptions.
+    pub options: Options,
+    /// JkEnvVar, each name once.
+    pub env_vars: Vec<EnvVar>,
+    /// What only the main server has.
+    pub global: Global,
     /// What was wrong already while the directives were read.
     pub problems: Problems,
 }
 
-/// One JkMount or JkUnMount.
-#[derive(Debug, Clone)]
-pub(super) struct Mount {
-    pub path: Vec<u8>,
-    pub worker: Vec<u8>,
-    pub is_exclusion: bool,
-    pub place: Place,
+/// Directives for all servers; main server only.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Global {
+    /// JkWorkersFile: name as written and resolved.
+    pub workers_file: Option<(String, PathBuf, Place)>,
+    /// JkWorkerProperty lines.
+    pub worker_properties: Vec<(Vec<u8>, Place)>,
+    /// JkWatchdogInterval; zero is off.
+    pub watchdog: Setting<Duration>,
+    /// JkMountCopy All.
+    pub mount_copy_all: bool,
+    /// JkStrict On.
+    pub strict: bool,
+}
+
+impl Default for RawConfig {
+    /// A virtual host without a directive.
+    fn default() -> Self {
+        Self {
+            mounts: Vec::new(),
+            mount_file: None,
+            mount_file_reload: None,
+            mount_copy: None,
+            shares_mounts: false,
+            auto_alias: None,
+            strip_session: None,
+            log_file: None,
+            log_level: None,
+            stamp: None,
+            request_log: None,
+            variables: Renamed::default(),
+            extract_tls: None,
+            options: Options::HOST,
+            env_vars: Vec::new(),
+            global: Global::default(),
+            problems: Problems::new(),
+        }
+    }
+}
+
+impl RawConfig {
+    /// A main server without a directive.
+    pub(super) fn main() -> Self {
+        Self { options: Options::MAIN, ..Self::default() }
+    }
+
+    /// Adds a JkEnvVar; returns the one that it takes the place of.
+    pub(super) fn env_var(&mut self, var: EnvVar) -> Option<EnvVar> {
+        let is_same =
+            |known: &&mut EnvVar| known.name.to_bytes().eq_ignore_ascii_case(var.name.to_bytes());
+        match self.env_vars.iter_mut().find(is_same) {
+            Some(known) => Some(mem::replace(known, var)),
+            None => {
+                self.env_vars.push(var);
+                None
+            }
+        }
+    }
+
+    /// Whether the server has mapping rules of its own.
+    fn has_mounts(&self) -> bool {
+        !self.mounts.is_empty() || self.mount_file.is_some()
+    }
+
+    /// This virtual host's settings: its own, else the main server's. Mounts are inherited only
+    /// with JkMountCopy (spec/mod_jk.md 1.3).
+    pub(super) fn inherit(&self, main: &Self) -> Self {
+        let own = self.clone();
+        let or = |own: &Option<CString>, main: &Option<CString>| own.clone().or(main.clone());
+        let mut merged = Self {
+            mounts: own.mounts,
+            mount_file: own.mount_file,
+            mount_file_reload: own.mount_file_reload.or(main.mount_file_reload.clone()),
+            mount_copy: own.mount_copy,
+            shares_mounts: false,
+            auto_alias: own.auto_alias,
+            strip_session: own.strip_session.or(main.strip_session.clone()),
+            log_file: own.log_file.or(main.log_file.clone()),
+            log_level: own.log_level.or(main.log_level.clone()),
+            stamp: own.stamp.or(main.stamp.clone()),
+            request_log: own.request_log.or(main.request_log.clone()),
+            variables: array::from_fn(|at| {
+                let of = |variables: &Renamed| variables.get(at).cloned().flatten();
+                or(&of(&own.variables), &of(&main.variables))
+            }),
+            extract_tls: own.extract_tls.or(main.extract_tls),
+            options: own.options.inherit(main.options),
+            env_vars: own.env_vars,
+            global: Global::default(),
+            problems: own.problems,
+        };
+        for var in &main.env_vars {
+            let is_same =
+                |own: &EnvVar| own.name.to_bytes().eq_ignore_ascii_case(var.name.to_bytes());
+            if !self.env_vars.iter().any(is_same) {
+                merged.env_vars.push(var.clone());
+            }
+        }
+        let copies = self.mount_copy.as_ref().map_or(main.global.mount_copy_all, |(on, _)| *on);
+        if copies {
+            merged.auto_alias = merged.auto_alias.or(main.auto_alias.clone());
+            if self.has_mounts() {
+                merged.mounts = copy_mounts(&self.mounts, &main.mounts);
+                merged.mount_file = merged.mount_file.or(main.mount_file.clone());
+            } else {
+                merged.shares_mounts = true;
+            }
+        }
+        merged
+    }
 }
 
 /// What a server runs with.
 #[derive(Debug)]
 pub(super) struct Runtime {
     /// Its mapping rules.
-    pub table: Table,
-    /// For each rule the position of its worker; `None` where no such worker exists.
-    pub rule_workers: Vec<Option<usize>>,
+    pub maps: Arc<LiveTable>,
     /// JkLogFile, opened at start; without one the lines go to httpd's error log.
     pub log_file: OnceLock<Arc<LogFile>>,
     /// JkLogLevel.
     pub log_level: Level,
+    /// JkLogStampFormat.
+    pub stamp: Stamp,
+    /// JkRequestLogFormat.
+    pub request_log: Option<RequestLog>,
+    /// JkOptions.
+    pub options: Set,
+    /// Which variables of a request's environment are read.
+    pub environment: Plan,
+    /// JkStripSession.
+    pub strip_session: Option<Vec<u8>>,
+    /// JkAutoAlias.
+    pub auto_alias: Option<PathBuf>,
     /// The workers, common to all servers.
     pub workers: Arc<WorkerSet>,
 }
@@ -67,6 +219,8 @@ pub(super) struct Runtime {
 pub(super) struct WorkerSet {
     /// As configured, in the order of worker.list.
     pub configs: Vec<WorkerConfig>,
+    /// Their names, for mapping rules.
+    pub names: Arc<WorkerNames>,
     /// What all processes see of them; set when httpd starts.
     pub memory: OnceLock<Arc<SharedMemory>>,
     /// Connections and memory of this process; set in child_init.
@@ -89,20 +243,37 @@ pub(super) enum Running {
 }
 
 impl WorkerSet {
-    /// Position of the worker with a name.
-    pub(super) fn position(&self, name: &[u8]) -> Option<usize> {
-        self.configs.iter().position(|worker| worker.name().as_bytes() == name)
+    /// Workers that nobody uses yet.
+    pub(super) fn new(configs: Vec<WorkerConfig>) -> Self {
+        let name = |config| (WorkerConfig::name(config).as_bytes(), WorkerKind::Other);
+        Self {
+            names: Arc::new(WorkerNames::new(configs.iter().map(name))),
+            configs,
+            memory: OnceLock::new(),
+            child: OnceLock::new(),
+        }
     }
 }
 
 impl Runtime {
-    /// Name of the worker of a rule.
-    pub(super) fn worker_name(&self, rule: RuleId) -> &[u8] {
-        self.table.rule(rule).map_or(&[], |rule| &rule.worker)
-    }
-
-    /// Position of the worker of a rule.
-    pub(super) fn rule_worker(&self, rule: RuleId) -> Option<usize> {
-        self.rule_workers.get(rule.0).copied().flatten()
+    /// What a server runs with whose directives say `raw`.
+    pub(super) fn new(raw: &RawConfig, maps: Arc<LiveTable>, workers: Arc<WorkerSet>) -> Self {
+        let value = |(value, _): &(_, Place)| Clone::clone(value);
+        Self {
+            maps,
+            log_file: OnceLock::new(),
+            log_level: raw.log_level.as_ref().map_or(Level::Info, |(level, _)| *level),
+            stamp: raw.stamp.as_ref().map(|(stamp, _)| stamp.clone()).unwrap_or_default(),
+            request_log: raw.request_log.as_ref().and_then(|(log, _)| log.clone()),
+            options: raw.options.effective(),
+            environment: Plan::new(
+                &raw.variables,
+                raw.env_vars.clone(),
+                raw.extract_tls.unwrap_or(true),
+            ),
+            strip_session: raw.strip_session.as_ref().and_then(|(name, _)| name.clone()),
+            auto_alias: raw.auto_alias.as_ref().map(value),
+            workers,
+        }
     }
 }

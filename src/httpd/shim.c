@@ -17,6 +17,11 @@ int jk_shim_request_logs(const request_rec *r, int module_index, int level)
     return APLOG_R_MODULE_IS_LEVEL(r, module_index, level);
 }
 
+int jk_shim_server_logs(const server_rec *s, int module_index, int level)
+{
+    return APLOG_MODULE_IS_LEVEL(s, module_index, level);
+}
+
 APR_DECLARE_OPTIONAL_FN(void, http2_get_num_workers, (server_rec *s, int *minw, int *max));
 
 int jk_shim_http2_threads(server_rec *s)

@@ -11,6 +11,7 @@
 #include "http_main.h"
 #include "http_protocol.h"
 #include "http_request.h"
+#include "util_script.h"
 #include "ap_mpm.h"
 #include "apr_buckets.h"
 #include "apr_date.h"
@@ -24,8 +25,9 @@ void jk_shim_log_request(const char *file, int line, int module_index, int level
                          const request_rec *r, const char *text);
 void jk_shim_log_server(const char *file, int line, int module_index, int level,
                         const server_rec *s, const char *text);
-/* Whether a line of this level would be written: APLOG_R_MODULE_IS_LEVEL. */
+/* Whether a line of this level would be written: APLOG_R_MODULE_IS_LEVEL, APLOG_MODULE_IS_LEVEL. */
 int jk_shim_request_logs(const request_rec *r, int module_index, int level);
+int jk_shim_server_logs(const server_rec *s, int module_index, int level);
 
 /* Most threads of mod_http2 in one process, which serve requests beside the MPM's; 0 without it. */
 int jk_shim_http2_threads(server_rec *s);

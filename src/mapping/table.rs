@@ -27,57 +27,17 @@ pub enum Lookup {
         /// The exclusion.
         exclusion: RuleId,
     },
+    /// RejectUnsafeURI keeps the path from the worker. It must not be looked for in the file system
+    /// either, where C mod_jk leaves it to: the rule says that it is the worker's (trap 12 of [9.2]).
+    Unsafe {
+        /// The rule that would have had it.
+        rule: RuleId,
+    },
     /// The request belongs to the worker of this rule.
     Mapped {
         /// The first rule that matches.
         rule: RuleId,
     },
-}
-
-/// What makes two rules the same one: source, exclusion, disabled, path.
-type Identity = (RuleSource, bool, bool, Box<[u8]>);
-
-/// Collects rules for a [`Table`].
-#[derive(Debug, Clone, Default)]
-pub struct TableBuilder {
-    rules: Vec<Rule>,
-    positions: HashMap<Identity, usize>,
-}
-
-impl TableBuilder {
-    /// No rules.
-    pub fn new() -> TableBuilder {
-        TableBuilder::default()
-    }
-
-    /// Adds a rule. It replaces an earlier one of the same source and kind with the same path, which
-    /// it gives back.
-    pub fn add(&mut self, rule: Rule) -> Option<Rule> {
-        let path = rule.pattern.as_bytes().into();
-        let key = (rule.source, rule.is_exclusion, rule.is_disabled, path);
-        let at = *self.positions.entry(key).or_insert(self.rules.len());
-        match self.rules.get_mut(at) {
-            Some(earlier) => Some(std::mem::replace(earlier, rule)),
-            None => {
-                self.rules.push(rule);
-                None
-            }
-        }
-    }
-
-    /// The rules so far, in the order in which their paths were added first.
-    pub fn rules(&self) -> &[Rule] {
-        &self.rules
-    }
-
-    /// Sorts and compiles the rules.
-    pub fn build(self) -> Table {
-        let mut rules = self.rules;
-        rules.sort_by_key(|rule| Reverse(precedence(rule)));
-        let mounts = Index::new(&rules, |rule| !rule.is_exclusion);
-        let exclusions = Index::new(&rules, |rule| rule.is_exclusion);
-        Table { rules, mounts, exclusions }
-    }
 }
 
 /// The greater one goes first: more slashes, then more bytes, then the source.
@@ -91,11 +51,29 @@ fn precedence(rule: &Rule) -> (usize, usize, RuleSource) {
 #[derive(Debug, Clone, Default)]
 pub struct Table {
     rules: Vec<Rule>,
+    /// For each rule the position of its worker.
+    workers: Vec<Option<usize>>,
     mounts: Index,
     exclusions: Index,
+    rejects_unsafe: bool,
 }
 
 impl Table {
+    /// Sorts and compiles rules; equal ones keep their order. `position` says where a worker with some
+    /// name is, or that there is none.
+    pub fn new(mut rules: Vec<Rule>, position: impl Fn(&[u8]) -> Option<usize>) -> Table {
+        rules.sort_by_key(|rule| Reverse(precedence(rule)));
+        let workers = rules.iter().map(|rule| position(&rule.worker)).collect();
+        let mounts = Index::new(&rules, |rule| !rule.is_exclusion);
+        let exclusions = Index::new(&rules, |rule| rule.is_exclusion);
+        Table { rules, workers, mounts, exclusions, rejects_unsafe: false }
+    }
+
+    /// The same table under `JkOptions +RejectUnsafeURI` [3.6], or without it.
+    pub fn rejecting_unsafe(self, rejects_unsafe: bool) -> Table {
+        Table { rejects_unsafe, ..self }
+    }
+
     /// All rules in the order in which they are tried, exclusions and disabled ones included.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
@@ -104,6 +82,11 @@ impl Table {
     /// The rule with an id of this table.
     pub fn rule(&self, id: RuleId) -> Option<&Rule> {
         self.rules.get(id.0)
+    }
+
+    /// Position of the worker of a rule; `None` where there is no such worker.
+    pub fn worker(&self, id: RuleId) -> Option<usize> {
+        self.workers.get(id.0).copied().flatten()
     }
 
     /// Whether no path can be mapped.
@@ -123,9 +106,15 @@ impl Table {
         let excludes = |exclusion: &Rule| exclusion.excludes(worker);
         match self.exclusions.first(&self.rules, normalized, excludes) {
             Some(exclusion) => Lookup::Excluded { rule, exclusion },
+            None if self.rejects_unsafe && is_unsafe(normalized) => Lookup::Unsafe { rule },
             None => Lookup::Mapped { rule },
         }
     }
+}
+
+/// Whether a decoded path looks as if it should be decoded once more, or as if it were one of Windows.
+fn is_unsafe(path: &[u8]) -> bool {
+    path.iter().any(|byte| matches!(byte, b'%' | b'\\'))
 }
 
 /// Ids of rules, ascending.
@@ -205,31 +194,29 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::Place,
+        config::{Place, Problems},
         mapping::{normalize, pattern::naive_matches},
     };
 
-    /// Adds lines of a map file; those that begin with `+` stand for JkMount and JkUnMount.
-    fn builder(lines: &[&str]) -> TableBuilder {
-        let mut builder = TableBuilder::new();
+    /// Rules of lines of a map file; those that begin with `+` stand for JkMount and JkUnMount.
+    fn rules(lines: &[&str]) -> Vec<Rule> {
+        let mut problems = Problems::new();
+        let mut rules = Vec::new();
         for (line, number) in lines.iter().zip(1..) {
             let place = Place::new("map", number);
             let (key, worker) = line.split_once('=').unwrap();
             let worker = worker.as_bytes();
-            let rules = match (key.strip_prefix("+!"), key.strip_prefix('+')) {
-                (Some(path), _) => Rule::unmount(path.as_bytes(), worker, &place),
-                (None, Some(path)) => Rule::mount(path.as_bytes(), worker, &place),
-                (None, None) => Rule::from_map_file(key.as_bytes(), worker, &place),
-            };
-            for rule in rules.unwrap() {
-                builder.add(rule);
-            }
+            rules.extend(match (key.strip_prefix("+!"), key.strip_prefix('+')) {
+                (Some(path), _) => Rule::unmount(path.as_bytes(), worker, &place, &mut problems),
+                (None, Some(path)) => Rule::mount(path.as_bytes(), worker, &place, &mut problems),
+                (None, None) => Rule::from_map_file(key.as_bytes(), worker, &place, &mut problems),
+            });
         }
-        builder
+        rules
     }
 
     fn table(lines: &[&str]) -> Table {
-        builder(lines).build()
+        Table::new(rules(lines), |_| None)
     }
 
     /// `worker`, `-` for unmapped, `!worker` for excluded.
@@ -238,6 +225,7 @@ mod tests {
         match table.lookup(path.as_bytes()) {
             Lookup::Unmapped => "-".to_string(),
             Lookup::Excluded { rule, .. } => format!("!{}", worker(rule)),
+            Lookup::Unsafe { rule } => format!("%{}", worker(rule)),
             Lookup::Mapped { rule } => worker(rule),
         }
     }
@@ -298,15 +286,38 @@ mod tests {
     }
 
     #[test]
-    fn the_last_rule_for_a_path_wins() {
-        check(&["/a=x", "/a=y"], &[("/a", "y")]);
-        check(&["/a*=x", "/b=w", "/a*=y"], &[("/a", "y"), ("/b", "w")]);
-        check(&["/a=x", "!/a=x", "!/a=y"], &[("/a", "x")]);
-        check(&["/a=x", "-/a=y"], &[("/a", "x")]);
-        let mut builder = builder(&["/a=x"]);
-        let again = Rule::from_map_file(b"/a", b"y", &Place::new("map", 2)).unwrap().remove(0);
-        assert_eq!(builder.add(again).map(|earlier| earlier.place.line), Some(1));
-        assert_eq!(builder.rules().len(), 1);
+    fn the_first_of_equal_paths_wins() {
+        check(&["/a|=x", "/a=y"], &[("/a", "x")]);
+        check(&["-/a=x", "/a=y"], &[("/a", "y")]);
+        check(&["/a=x", "!/a=x", "!/a=y"], &[("/a", "!x")]);
+    }
+
+    #[test]
+    fn knows_where_each_worker_is() {
+        let position = |name: &[u8]| [&b"v"[..], b"w"].iter().position(|known| *known == name);
+        let table = Table::new(rules(&["/a=v", "/b/*=w", "/c=x", "!/d=*"]), position);
+        let worker = |path: &[u8]| match table.lookup(path) {
+            Lookup::Mapped { rule } => table.worker(rule),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((worker(b"/a"), worker(b"/b/x"), worker(b"/c")), (Some(0), Some(1), None));
+        assert_eq!(table.worker(RuleId(99)), None);
+    }
+
+    #[test]
+    fn unsafe_paths_are_kept_from_workers_and_from_files() {
+        let table = table(&["/a/*=w", "!/a/s/*=w"]).rejecting_unsafe(true);
+        for (path, answer) in [
+            ("/a/b", "w"),
+            ("/a/b%", "%w"),
+            ("/a/\\b", "%w"),
+            ("/a/s/%", "!w"),
+            ("/b/%", "-"),
+            ("/b\\", "-"),
+        ] {
+            assert_eq!(ask(&table, path), answer, "{path}");
+        }
+        assert_eq!(ask(&table.rejecting_unsafe(false), "/a/b%"), "w");
     }
 
     #[test]

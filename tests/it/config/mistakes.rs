@@ -4,61 +4,6 @@ use super::{accepted, refused, said, with};
 use crate::support::client;
 use crate::support::engine::Engine;
 
-/// The directives of C mod_jk that this version refuses, each as one may find it.
-const NOT_YET: [&str; 31] = [
-    "JkShmFile logs/jk.shm",
-    "JkShmSize 512",
-    "JkWatchdogInterval 60",
-    "JkMountFile conf/uriworkermap.properties",
-    "JkMountFileReload 0",
-    "JkMountCopy All",
-    "JkAutoAlias /srv/webapps",
-    "JkStripSession On ;sid",
-    "JkLogStampFormat \"[%a %b %d %H:%M:%S %Y] \"",
-    "JkRequestLogFormat \"%w %V %T\"",
-    "JkWorkerIndicator JK_WORKER_NAME",
-    "JkRequestIdIndicator UNIQUE_ID",
-    "JkRemoteAddrIndicator JK_REMOTE_ADDR",
-    "JkRemotePortIndicator JK_REMOTE_PORT",
-    "JkRemoteHostIndicator JK_REMOTE_HOST",
-    "JkRemoteUserIndicator JK_REMOTE_USER",
-    "JkAuthTypeIndicator JK_AUTH_TYPE",
-    "JkLocalNameIndicator JK_LOCAL_NAME",
-    "JkLocalAddrIndicator JK_LOCAL_ADDR",
-    "JkLocalPortIndicator JK_LOCAL_PORT",
-    "JkIgnoreCLIndicator JK_IGNORE_CL",
-    "JkExtractSSL Off",
-    "JkHTTPSIndicator HTTPS",
-    "JkSSLPROTOCOLIndicator SSL_PROTOCOL",
-    "JkCERTSIndicator SSL_CLIENT_CERT",
-    "JkCIPHERIndicator SSL_CIPHER",
-    "JkSESSIONIndicator SSL_SESSION_ID",
-    "JkKEYSIZEIndicator SSL_CIPHER_USEKEYSIZE",
-    "JkCERTCHAINPrefix SSL_CLIENT_CERT_CHAIN_",
-    "JkOptions +ForwardURICompat -ForwardDirectories",
-    "JkEnvVar SSL_CLIENT_S_DN \"none given\"",
-];
-
-fn not_yet(line: usize, directive: &str) -> String {
-    let name = directive.split(' ').next().expect("a word");
-    format!(
-        "conf/test.conf:{line}: {name}: this directive of mod_jk is not supported yet by this \
-         version; remove the line, or stay with C mod_jk until it is"
-    )
-}
-
-#[test]
-fn every_directive_that_is_not_supported_yet_says_so() {
-    let expected: Vec<String> =
-        (1..).zip(NOT_YET).map(|(line, text)| not_yet(line, text)).collect();
-    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
-    refused(with(&NOT_YET.join("\n")), &expected);
-
-    let result =
-        with("JkShmSize 512\n<VirtualHost *:81>\nJkEnvVar X\n</VirtualHost>").config_test();
-    assert_eq!(said(&result), [not_yet(1, "JkShmSize"), not_yet(3, "JkEnvVar")]);
-}
-
 /// The worker properties that this version refuses.
 const PROPERTIES_NOT_YET: [&str; 40] = [
     "activation",
@@ -165,7 +110,7 @@ JkLogLevel wran
 JkMount /a
 JkMount app w
 JkUnMount /a/b
-JkMount /c w;reply_timeout=5
+JkMount /c w;replytimeout=5
 JkMount /d v
 JkUnMount /d/e nobody
 <Location \"/loc\">
@@ -204,8 +149,8 @@ worker.w.retries=many
         &[
             "conf/test.conf:1: JkWorkersFile: JkWorkersFile only allowed once; remove one of the \
              two lines",
-            "conf/test.conf:2: JkMountCopy: this directive of mod_jk is not supported yet by this \
-             version; remove the line, or stay with C mod_jk until it is",
+            "warning: conf/test.conf:2: JkMountCopy: On has no effect in the main server; write \
+             JkMountCopy All, or On in the virtual hosts that are to inherit",
             "warning: conf/test.conf:3: JkLogLevel: \"wran\" is not a level, info is used, did you \
              mean warn?; use trace, debug, info, warn, error or emerg",
             "warning: conf/test.conf:3: JkLogLevel: has no effect without JkLogFile, the lines go \
@@ -216,8 +161,11 @@ worker.w.retries=many
              begin the path with /",
             "conf/test.conf:6: JkUnMount: JkUnMount needs a path when not defined in a location; \
              write it as: JkUnMount /path worker",
-            "conf/test.conf:7: JkMount: rule extension \"reply_timeout\" is not supported yet by \
-             this version; remove the part from the semicolon on",
+            "warning: conf/test.conf:7: JkMount: there is no rule extension \"replytimeout\", it is \
+             ignored; did you mean reply_timeout?",
+            "warning: conf/test.conf:7: JkMount: no virtual host inherits the main server's mounts: \
+             requests that belong to a virtual host do not get to the engine by them; write \
+             JkMountCopy All in the main server, or move the mounts into the virtual host",
             "warning: conf/test.conf:8: JkMount: worker v is not in worker.list: requests for this \
              path get status 500; did you mean w? else add v to worker.list",
             "warning: conf/test.conf:9: JkUnMount: worker nobody is not in worker.list: the line \
@@ -324,13 +272,16 @@ fn a_level_without_a_log_file_is_warned_of_once_and_only_where_it_has_no_effect(
 
 #[test]
 fn httpd_refuses_to_start_with_mistakes_and_says_them() {
-    let broken = || with("JkMount /x w\nJkMountCopy On").workers("worker.list=w\nworker.w.port=0x");
+    let broken =
+        || with("JkMount /x w\nJkMountCopy Some").workers("worker.list=w\nworker.w.port=0x");
     let Err(refusal) = broken().try_start() else { panic!("it started") };
     assert!(!refusal.status.success());
     assert_eq!(
         said(&refusal),
         [
-            not_yet(2, "JkMountCopy"),
+            "conf/test.conf:2: JkMountCopy: JkMountCopy must be All, On or Off; use All or Off in \
+             the main server, On or Off in a virtual host"
+                .to_owned(),
             "warning: conf/workers.properties:2: worker.w.port: \"0x\" is not a port number, it is \
              read as 0; use a number from 1 to 65535"
                 .to_owned(),
@@ -378,11 +329,9 @@ fn a_log_file_that_cannot_be_opened_keeps_httpd_from_starting() {
     ] {
         assert!(said.contains(part), "{part} is missing in {said}");
     }
-    refused(
-        with("JkLogFile \"|/bin/cat\""),
-        &["conf/test.conf:1: JkLogFile: a piped log is not supported yet by this version; name a \
-           file, or leave JkLogFile out: the lines then go to httpd's ErrorLog"],
-    );
+    let folder = "conf/test.conf:1: JkLogFile: JkLogFile file name invalid; name the program behind \
+                  the |";
+    refused(with("JkLogFile \"| \""), &[folder]);
 }
 
 #[test]

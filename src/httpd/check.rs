@@ -1,0 +1,256 @@
+//! The check of a whole configuration: from directives and files to what the servers run with.
+
+use std::collections::HashMap;
+use std::ffi::c_int;
+use std::ptr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::ffi;
+use super::lifecycle::config_of;
+use super::log;
+use super::options::JkOption;
+use super::pool::{self, int};
+use super::server::{RawConfig, Runtime, ServerConfig, WorkerSet};
+use crate::config::{
+    Defaults, Place, Problem, Problems, Properties, Severity, Target, WorkerConfig, validate,
+};
+use crate::log::Level;
+use crate::mapping::{LiveTable, MapFile, Mount, Rule, Sources, rules_of};
+use crate::net;
+
+/// JkMountFileReload where it is not set (spec/mod_jk.md 1.1).
+const RELOAD: Duration = Duration::from_secs(60);
+
+/// Checks the configuration of all servers, the main one first, and gives each what it runs with.
+/// Reports every problem; `false` where httpd must not start.
+pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
+    let records: Vec<&ServerConfig> = servers
+        .iter()
+        .filter_map(|server| config_of(server))
+        // SAFETY: alive as long as the configuration; from here on only read.
+        .map(|config| unsafe { config.as_ref() })
+        .collect();
+    let (Some(main), Some(main_server)) = (records.first(), servers.first()) else {
+        return true;
+    };
+    let mut problems = Problems::new();
+    for problem in records.iter().flat_map(|record| record.raw.problems.iter()) {
+        problems.push(problem.clone());
+    }
+    let configs = read_workers(&main.raw, threads(main_server), &mut problems);
+    let workers = Arc::new(WorkerSet::new(configs));
+    let main_maps = build_maps(&main.raw, Vec::new(), &workers, &mut problems);
+    for (at, record) in records.iter().enumerate() {
+        let maps = match at {
+            0 => Arc::clone(&main_maps),
+            _ if record.raw.shares_mounts => Arc::clone(&main_maps),
+            _ => build_maps(&record.raw, Vec::new(), &workers, &mut problems),
+        };
+        let runtime = Runtime::new(&record.raw, maps, Arc::clone(&workers));
+        if record.runtime.set(runtime).is_err() {
+            problems.error(
+                &Place::new("mod_jk", 0),
+                "",
+                "the configuration was checked twice",
+                "report this as a fault of mod_jk",
+            );
+        }
+    }
+    warn_of_lost_mounts(&records, &mut problems);
+    warn_of_useless_log_lines(&records, &mut problems);
+    if main.raw.global.strict {
+        problems.escalate();
+    }
+    report(main_server, &problems);
+    !problems.has_errors()
+}
+
+fn report(main: &ffi::server_rec, problems: &Problems) {
+    for problem in in_order(problems) {
+        // The console shows no level: without the word nobody sees what keeps httpd from starting.
+        let (level, kind) = match problem.severity {
+            Severity::Error => (Level::Error, ""),
+            Severity::Warning => (Level::Warn, "warning: "),
+            Severity::Note => (Level::Info, "note: "),
+        };
+        log::startup(Some(main), level, &format!("mod_jk: {kind}{problem}"));
+    }
+}
+
+/// The problems as somebody works them off: file by file, line by line.
+fn in_order(problems: &Problems) -> Vec<&Problem> {
+    let mut ordered: Vec<&Problem> = problems.iter().collect();
+    let file = |problem: &Problem| problems.iter().position(|any| any.source == problem.source);
+    ordered.sort_by_key(|problem| (file(problem), problem.line));
+    ordered
+}
+
+/// The workers of JkWorkerProperty lines and the workers file.
+fn read_workers(raw: &RawConfig, pool_size: usize, problems: &mut Problems) -> Vec<WorkerConfig> {
+    let environment = |name: &[u8]| environment_variable(name);
+    let mut properties = Properties::new();
+    for (line, place) in &raw.global.worker_properties {
+        properties.read_line(line, place, &environment, problems);
+    }
+    properties.define(b"ServerRoot", &server_root(), &Place::new("mod_jk", 0));
+    if let Some((name, path, place)) = &raw.global.workers_file {
+        match std::fs::read(path) {
+            Ok(text) => properties.read_text(&text, name, &environment, problems),
+            Err(e) => problems.error(
+                place,
+                "JkWorkersFile",
+                format!("Error in reading worker properties from '{}': {e}", path.display()),
+                "make the file readable for the user that starts httpd",
+            ),
+        }
+    }
+    let workers = validate(&properties, &Defaults { pool_size }, problems).workers;
+    warn_of_unresolved_hosts(&workers, &properties, problems);
+    workers
+}
+
+/// A host without address may get one while httpd runs, so it does not keep httpd from starting.
+/// Each is looked up once, however many workers have it: a resolver that is out of reach takes its
+/// time.
+fn warn_of_unresolved_hosts(workers: &[WorkerConfig], all: &Properties, problems: &mut Problems) {
+    let mut looked_up: HashMap<&str, Result<(), String>> = HashMap::new();
+    for worker in workers {
+        let WorkerConfig::Ajp13(worker) = worker;
+        let Target::Tcp { host, port } = &worker.target else {
+            continue;
+        };
+        let result = looked_up
+            .entry(host)
+            .or_insert_with(|| net::resolve(host, *port).map(drop).map_err(|e| e.to_string()));
+        let key = format!("worker.{}.host", worker.name);
+        let (Err(e), Some(property)) = (result, all.find(key.as_bytes())) else {
+            continue;
+        };
+        problems.warning(
+            &property.place,
+            key,
+            format!("\"{host}\" cannot be resolved now ({e}): requests get 503 until it can"),
+            "correct the name, or make it known to this host",
+        );
+    }
+}
+
+#[cfg(unix)]
+fn environment_variable(name: &[u8]) -> Option<Vec<u8>> {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    std::env::var_os(std::ffi::OsStr::from_bytes(name)).map(OsStringExt::into_vec)
+}
+
+#[cfg(not(unix))]
+fn environment_variable(name: &[u8]) -> Option<Vec<u8>> {
+    std::env::var(std::str::from_utf8(name).ok()?).ok().map(String::into_bytes)
+}
+
+fn server_root() -> Vec<u8> {
+    // SAFETY: httpd sets the variable before it reads any configuration, in this same thread.
+    let root = unsafe { ffi::ap_server_root };
+    // SAFETY: null or a C string that httpd keeps for good.
+    unsafe { pool::text(root) }.unwrap_or_default().to_vec()
+}
+
+/// Threads of one process that serve requests: the MPM's, and those of mod_http2, which serves its
+/// streams in threads of its own.
+pub(super) fn threads(main: &ffi::server_rec) -> usize {
+    let mut threads: c_int = 1;
+    // SAFETY: writes one int into a variable of ours.
+    unsafe { ffi::ap_mpm_query(int(ffi::AP_MPMQ_MAX_THREADS), &raw mut threads) };
+    if threads > 1 {
+        let server = ptr::from_ref(main).cast_mut();
+        // SAFETY: a live server; mod_http2 only reads its settings.
+        let more = unsafe { ffi::jk_shim_http2_threads(server) };
+        threads = threads.saturating_add(more.max(0));
+    }
+    usize::try_from(threads).unwrap_or(1).max(1)
+}
+
+/// The table of a server. `definitions`: rules of the property `mount` of workers.
+fn build_maps(
+    raw: &RawConfig,
+    definitions: Vec<Rule>,
+    workers: &WorkerSet,
+    problems: &mut Problems,
+) -> Arc<LiveTable> {
+    let mut rules = definitions;
+    rules.extend(rules_of(&raw.mounts, problems));
+    let reload = raw.mount_file_reload.as_ref().map_or(RELOAD, |(interval, _)| *interval);
+    let file = raw.mount_file.as_ref().map(|(path, _)| MapFile {
+        path: path.clone(),
+        name: path.display().to_string(),
+        reload: Some(reload).filter(|interval| !interval.is_zero()),
+    });
+    let sources = Sources {
+        rules,
+        file,
+        rejects_unsafe: raw.options.effective().has(JkOption::RejectUnsafeURI),
+        workers: Arc::clone(&workers.names),
+        environment: environment_variable,
+    };
+    Arc::new(LiveTable::new(sources, Instant::now(), problems))
+}
+
+/// Warns of mounts in the main server that requests never reach, because every virtual host has a
+/// table of its own or none.
+fn warn_of_lost_mounts(records: &[&ServerConfig], problems: &mut Problems) {
+    let [main, hosts @ ..] = records else {
+        return;
+    };
+    let lost = main.raw.mounts.first().map(|mount| &mount.place);
+    let lost = lost.or(main.raw.mount_file.as_ref().map(|(_, place)| place));
+    let (Some(place), false) = (lost, hosts.is_empty()) else {
+        return;
+    };
+    let inherits = |host: &&ServerConfig| {
+        host.raw.shares_mounts || host.raw.mounts.iter().any(|mount| is_of(mount, main))
+    };
+    if hosts.iter().any(inherits) {
+        return;
+    }
+    problems.warning(
+        place,
+        "JkMount",
+        "no virtual host inherits the main server's mounts: requests that belong to a virtual host \
+         do not get to the engine by them",
+        "write JkMountCopy All in the main server, or move the mounts into the virtual host",
+    );
+}
+
+fn is_of(mount: &Mount, server: &ServerConfig) -> bool {
+    server.raw.mounts.iter().any(|own| own.place == mount.place)
+}
+
+/// Warns of each JkLogLevel and JkLogStampFormat line that no server with a JkLogFile has or
+/// inherits.
+fn warn_of_useless_log_lines(records: &[&ServerConfig], problems: &mut Problems) {
+    let lines_of = |record: &&ServerConfig| {
+        let level = record.raw.log_level.as_ref().map(|(level, place)| {
+            let remedy = format!("use LogLevel jk:{}, or set JkLogFile", level.name());
+            ("JkLogLevel", remedy, place.clone())
+        });
+        let stamp = record.raw.stamp.as_ref().map(|(_, place)| {
+            ("JkLogStampFormat", "set JkLogFile, or remove the line".to_owned(), place.clone())
+        });
+        level.into_iter().chain(stamp)
+    };
+    let mut known: Vec<Place> = Vec::new();
+    for (_, _, place) in records.iter().filter(|r| r.raw.log_file.is_some()).flat_map(lines_of) {
+        known.push(place);
+    }
+    for (directive, remedy, place) in records.iter().flat_map(lines_of) {
+        if known.contains(&place) {
+            continue;
+        }
+        problems.warning(
+            &place,
+            directive,
+            "has no effect without JkLogFile, the lines go to httpd's ErrorLog",
+            remedy,
+        );
+        known.push(place);
+    }
+}

@@ -1,0 +1,294 @@
+//! The environment of a request: which variables are read (the *Indicator directives, JkEnvVar),
+//! and what they say (spec/mod_jk.md 1.1, 1.4, 1.7).
+
+use std::ffi::{CStr, CString};
+
+use super::pool::Pool;
+use super::table::Table;
+use crate::host::Tls;
+
+/// What a variable is read for. The first ones have a directive that gives them another name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub(super) enum Variable {
+    Worker,
+    RequestId,
+    RemoteAddr,
+    RemotePort,
+    RemoteHost,
+    RemoteUser,
+    AuthType,
+    LocalName,
+    LocalAddr,
+    LocalPort,
+    IgnoreContentLength,
+    Https,
+    TlsProtocol,
+    TlsCertificate,
+    TlsCipher,
+    TlsSession,
+    TlsKeySize,
+    TlsChainPrefix,
+    Route,
+    ReplyTimeout,
+}
+
+/// Number of [`Variable`]s.
+const VARIABLES: usize = 20;
+
+/// Number of directives that rename a variable; they come first in [`Variable`].
+const INDICATORS: usize = 18;
+
+/// Every variable with the name that it has where no directive gives it another.
+const NAMES: [(Variable, &CStr); VARIABLES] = [
+    (Variable::Worker, c"JK_WORKER_NAME"),
+    (Variable::RequestId, c"UNIQUE_ID"),
+    (Variable::RemoteAddr, c"JK_REMOTE_ADDR"),
+    (Variable::RemotePort, c"JK_REMOTE_PORT"),
+    (Variable::RemoteHost, c"JK_REMOTE_HOST"),
+    (Variable::RemoteUser, c"JK_REMOTE_USER"),
+    (Variable::AuthType, c"JK_AUTH_TYPE"),
+    (Variable::LocalName, c"JK_LOCAL_NAME"),
+    (Variable::LocalAddr, c"JK_LOCAL_ADDR"),
+    (Variable::LocalPort, c"JK_LOCAL_PORT"),
+    (Variable::IgnoreContentLength, c"JK_IGNORE_CL"),
+    (Variable::Https, c"HTTPS"),
+    (Variable::TlsProtocol, c"SSL_PROTOCOL"),
+    (Variable::TlsCertificate, c"SSL_CLIENT_CERT"),
+    (Variable::TlsCipher, c"SSL_CIPHER"),
+    (Variable::TlsSession, c"SSL_SESSION_ID"),
+    (Variable::TlsKeySize, c"SSL_CIPHER_USEKEYSIZE"),
+    (Variable::TlsChainPrefix, c"SSL_CLIENT_CERT_CHAIN_"),
+    (Variable::Route, c"JK_ROUTE"),
+    (Variable::ReplyTimeout, c"JK_REPLY_TIMEOUT"),
+];
+
+impl Variable {
+    /// Whether C mod_jk reads it after it has added the CGI variables to the environment.
+    fn is_tls(self) -> bool {
+        matches!(
+            self,
+            Self::Https
+                | Self::TlsProtocol
+                | Self::TlsCertificate
+                | Self::TlsCipher
+                | Self::TlsSession
+                | Self::TlsKeySize
+                | Self::TlsChainPrefix
+        )
+    }
+}
+
+/// The names that a server's directives give to variables; `None`: not renamed.
+pub(super) type Renamed = [Option<CString>; INDICATORS];
+
+/// A JkEnvVar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct EnvVar {
+    /// The variable, and the attribute at the engine.
+    pub name: CString,
+    /// Sent where the variable is not set.
+    pub default: Option<Vec<u8>>,
+}
+
+/// Which variables a server reads.
+#[derive(Debug)]
+pub(super) struct Plan {
+    names: [CString; VARIABLES],
+    /// Bit n: some name has n bytes.
+    lengths: u64,
+    env_vars: Vec<EnvVar>,
+    extract_tls: bool,
+    needs_cgi_variables: bool,
+}
+
+/// Values of a request's environment.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Values<'r>([Option<&'r [u8]>; VARIABLES]);
+
+impl<'r> Values<'r> {
+    /// The value of a variable; `None` where it is not set.
+    pub(super) fn get(&self, variable: Variable) -> Option<&'r [u8]> {
+        self.0.get(variable as usize).copied().flatten()
+    }
+}
+
+fn length_bit(name: &[u8]) -> u64 {
+    1 << name.len().min(63)
+}
+
+impl Plan {
+    /// What a server reads. `extract_tls`: JkExtractSSL.
+    pub(super) fn new(renamed: &Renamed, env_vars: Vec<EnvVar>, extract_tls: bool) -> Self {
+        let names = NAMES.map(|(variable, default)| {
+            let renamed = renamed.get(variable as usize).and_then(Option::as_ref);
+            renamed.map_or_else(|| default.to_owned(), Clone::clone)
+        });
+        let lengths = names.iter().fold(0, |bits, name| bits | length_bit(name.to_bytes()));
+        // The usual names are none of the CGI variables, so the work can be saved for them.
+        let renamed_tls = NAMES.iter().any(|(variable, _)| {
+            variable.is_tls() && renamed.get(*variable as usize).is_some_and(Option::is_some)
+        });
+        let needs_cgi_variables = !env_vars.is_empty() || extract_tls && renamed_tls;
+        Self { names, lengths, env_vars, extract_tls, needs_cgi_variables }
+    }
+
+    /// The name that a variable has on this server.
+    pub(super) fn name(&self, variable: Variable) -> &CStr {
+        self.names.get(variable as usize).map_or(c"", CString::as_c_str)
+    }
+
+    /// Reads all variables in one walk over the environment. `add_cgi_variables` is called where
+    /// the server needs them, after those were read that must not see them.
+    pub(super) fn read<'r>(
+        &self,
+        table: Table<'r>,
+        add_cgi_variables: impl FnOnce(),
+    ) -> Values<'r> {
+        let mut values = Values::default();
+        self.walk(table, &mut values, |variable| self.extract_tls || !variable.is_tls());
+        if self.needs_cgi_variables {
+            add_cgi_variables();
+            if self.extract_tls {
+                self.walk(table, &mut values, Variable::is_tls);
+            }
+        }
+        values
+    }
+
+    fn walk<'r>(
+        &self,
+        table: Table<'r>,
+        values: &mut Values<'r>,
+        wanted: impl Fn(Variable) -> bool,
+    ) {
+        for (name, value) in table.entries() {
+            if self.lengths & length_bit(name) == 0 {
+                continue;
+            }
+            for ((variable, _), known) in NAMES.iter().zip(&self.names) {
+                // APR's tables know no case.
+                if known.to_bytes().eq_ignore_ascii_case(name)
+                    && wanted(*variable)
+                    && let Some(place) = values.0.get_mut(*variable as usize)
+                {
+                    place.get_or_insert(value);
+                }
+            }
+        }
+    }
+
+    /// The TLS data in `values`; `None` where the connection is none.
+    pub(super) fn tls<'r>(
+        &self,
+        values: &Values<'r>,
+        table: Table<'r>,
+        pool: Pool<'r>,
+        chain: bool,
+        key_size: bool,
+    ) -> Option<Tls<'r>> {
+        if !values.get(Variable::Https)?.eq_ignore_ascii_case(b"on") {
+            return None;
+        }
+        let mut certificate = values.get(Variable::TlsCertificate);
+        if chain {
+            let prefix = self.name(Variable::TlsChainPrefix).to_bytes();
+            let is_link = |name: &[u8]| {
+                name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+            };
+            let links = table.entries().filter(|(name, _)| is_link(name)).map(|(_, value)| value);
+            let all: Vec<&[u8]> = certificate.into_iter().chain(links).collect();
+            certificate = Some(pool.keep(&all.concat()));
+        }
+        let not_empty = |value: &&[u8]| !value.is_empty();
+        Some(Tls {
+            certificate: certificate.filter(not_empty),
+            cipher: values.get(Variable::TlsCipher),
+            session: values.get(Variable::TlsSession),
+            key_size: values.get(Variable::TlsKeySize).filter(|_| key_size).map(port_number),
+            protocol: values.get(Variable::TlsProtocol).filter(not_empty),
+        })
+    }
+
+    /// The attributes that JkEnvVar adds, in their order.
+    pub(super) fn attributes<'r>(
+        &'r self,
+        table: Table<'r>,
+        pool: Pool<'r>,
+    ) -> &'r [(&'r [u8], &'r [u8])] {
+        if self.env_vars.is_empty() {
+            return &[];
+        }
+        let attribute = |var: &'r EnvVar| {
+            let value = table.get(&var.name).or(var.default.as_deref());
+            value.map(|value| (var.name.to_bytes(), value))
+        };
+        let attributes: Vec<_> = self.env_vars.iter().filter_map(attribute).collect();
+        pool.keep_all(&attributes)
+    }
+}
+
+/// A number as C's atoi reads it: after blanks and a sign, 0 where there is none; never out of
+/// range.
+pub(super) fn number(text: &[u8]) -> i64 {
+    let text = text.trim_ascii_start();
+    let (sign, digits) = match text {
+        [b'-', digits @ ..] => (-1, digits),
+        [b'+', digits @ ..] => (1, digits),
+        digits => (1, digits),
+    };
+    let digits = digits.iter().take_while(|b| b.is_ascii_digit());
+    let number = digits.fold(0i64, |n, digit| {
+        n.saturating_mul(10).saturating_add(i64::from(digit.saturating_sub(b'0')))
+    });
+    number.saturating_mul(sign)
+}
+
+/// A [`number`] that fits 16 bits, else 0.
+pub(super) fn port_number(text: &[u8]) -> u16 {
+    u16::try_from(number(text)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_stand_at_their_own_position() {
+        for (at, (variable, _)) in NAMES.iter().enumerate() {
+            assert_eq!(*variable as usize, at);
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_atoi_does() {
+        for (text, expected) in [
+            ("12", 12),
+            (" +7x", 7),
+            ("-3", -3),
+            ("", 0),
+            ("x1", 0),
+            ("99999999999999999999", i64::MAX),
+        ] {
+            assert_eq!(number(text.as_bytes()), expected, "{text}");
+        }
+        assert_eq!((port_number(b"8080"), port_number(b"70000"), port_number(b"-1")), (8080, 0, 0));
+    }
+
+    #[test]
+    fn cgi_variables_are_added_for_those_who_can_see_them() {
+        let needs = |plan: Plan| plan.needs_cgi_variables;
+        let none = || -> Renamed { Default::default() };
+        assert!(!needs(Plan::new(&none(), Vec::new(), true)));
+        let var = EnvVar { name: c"X".into(), default: None };
+        assert!(needs(Plan::new(&none(), vec![var], false)));
+        let mut renamed = none();
+        renamed[Variable::Https as usize] = Some(c"HTTP_FRONT_END_HTTPS".into());
+        assert!(needs(Plan::new(&renamed, Vec::new(), true)));
+        assert!(!needs(Plan::new(&renamed, Vec::new(), false)));
+        assert_eq!(
+            Plan::new(&renamed, Vec::new(), true).name(Variable::Https),
+            c"HTTP_FRONT_END_HTTPS"
+        );
+    }
+}

@@ -1,0 +1,242 @@
+//! What is wrong with the rules of a table, seen together with the workers and with each other.
+#![forbid(unsafe_code)]
+
+use std::collections::{HashMap, HashSet};
+
+use super::{rule::Rule, table::Table};
+use crate::config::{
+    Problems,
+    text::{printable, quoted, suggestion},
+};
+
+/// What rules must know of a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkerKind {
+    /// A balancer, with the names of its members.
+    Balancer(Vec<Box<[u8]>>),
+    /// Any other worker.
+    Other,
+}
+
+/// The workers that rules can name, each at its position.
+#[derive(Debug, Clone, Default)]
+pub struct WorkerNames {
+    workers: Vec<(Box<[u8]>, WorkerKind)>,
+    positions: HashMap<Box<[u8]>, usize>,
+}
+
+impl WorkerNames {
+    /// The workers in the order of `worker.list`. No two have the same name.
+    pub fn new<'w>(workers: impl IntoIterator<Item = (&'w [u8], WorkerKind)>) -> WorkerNames {
+        let workers: Vec<_> = workers.into_iter().map(|(name, kind)| (name.into(), kind)).collect();
+        let positions = workers.iter().zip(0..).map(|((name, _), at)| (Box::clone(name), at));
+        WorkerNames { positions: positions.collect(), workers }
+    }
+
+    /// Position of the worker with a name. Case matters.
+    pub fn position(&self, name: &[u8]) -> Option<usize> {
+        self.positions.get(name).copied()
+    }
+
+    fn kind(&self, name: &[u8]) -> Option<&WorkerKind> {
+        self.workers.get(self.position(name)?).map(|(_, kind)| kind)
+    }
+
+    /// What to do about a name that no worker has.
+    fn remedy(&self, name: &[u8]) -> String {
+        let known = || self.workers.iter().map(|(name, _)| name);
+        if name.is_empty() {
+            return "write the name of a worker behind the path".to_string();
+        }
+        let name_shown = printable(name);
+        if let Some(near) = suggestion(name, known()) {
+            let near = printable(near);
+            return format!("did you mean {near}? else add {name_shown} to worker.list");
+        }
+        let known: Vec<String> = known().map(|name| printable(name)).collect();
+        format!("add {name_shown} to worker.list, which names {}", known.join(", "))
+    }
+}
+
+impl Table {
+    /// Says which rules name no worker, or ask something of a worker that it cannot do, and which ones
+    /// never match because of another one.
+    pub fn check(&self, workers: &WorkerNames, problems: &mut Problems) {
+        let mut checked = HashSet::new();
+        for rule in self.rules() {
+            // A `|` makes two rules of one line.
+            let line = (&rule.place.source, rule.place.line, &rule.worker);
+            if &*rule.worker != b"*" && checked.insert(line) {
+                check_worker(rule, workers, problems);
+            }
+        }
+        self.check_duplicates(problems);
+    }
+
+    fn check_duplicates(&self, problems: &mut Problems) {
+        let mut first: HashMap<&[u8], &Rule> = HashMap::new();
+        for rule in self.rules().iter().filter(|rule| !rule.is_exclusion && !rule.is_disabled) {
+            let winner = *first.entry(rule.pattern.as_bytes()).or_insert(rule);
+            if winner.worker == rule.worker {
+                continue;
+            }
+            problems.warning(
+                &rule.place,
+                rule.label(),
+                format!(
+                    "the path {} belongs to worker {} by {}, worker {} never gets it",
+                    quoted(rule.pattern.as_bytes()),
+                    printable(&winner.worker),
+                    winner.place,
+                    printable(&rule.worker)
+                ),
+                "keep one of the lines",
+            );
+        }
+    }
+}
+
+fn check_worker(rule: &Rule, workers: &WorkerNames, problems: &mut Problems) {
+    let name = printable(&rule.worker);
+    let Some(kind) = workers.kind(&rule.worker) else {
+        let effect = if rule.is_exclusion {
+            "the line has no effect"
+        } else {
+            "requests for this path get status 500"
+        };
+        let what = match name.as_str() {
+            "" => format!("no worker is named: {effect}"),
+            name => format!("worker {name} is not in worker.list: {effect}"),
+        };
+        problems.warning(&rule.place, rule.label(), what, workers.remedy(&rule.worker));
+        return;
+    };
+    let options = &rule.options;
+    let WorkerKind::Balancer(members) = kind else {
+        for option in options.of_balancers() {
+            problems.warning(
+                &rule.place,
+                rule.label(),
+                format!("rule extension {option}: worker {name} is no balancer, it is ignored"),
+                "remove it, or mount a worker of type lb",
+            );
+        }
+        return;
+    };
+    for member in options.active.iter().chain(&options.disabled).chain(&options.stopped) {
+        if members.contains(member) {
+            continue;
+        }
+        let remedy = match suggestion(member, members) {
+            Some(near) => format!("did you mean {}?", printable(near)),
+            None => {
+                let members: Vec<String> = members.iter().map(|name| printable(name)).collect();
+                format!("its members are {}", members.join(", "))
+            }
+        };
+        let what = format!("balancer {name} has no member {}, it is ignored", printable(member));
+        problems.warning(&rule.place, rule.label(), what, remedy);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Place;
+
+    fn workers() -> WorkerNames {
+        let members = ["node1", "node2"].map(|name| name.as_bytes().into());
+        let balancer = WorkerKind::Balancer(members.to_vec());
+        WorkerNames::new([(&b"lb"[..], balancer), (&b"tomcat"[..], WorkerKind::Other)])
+    }
+
+    /// Lines of a map file; those that begin with `+` stand for JkMount and JkUnMount.
+    #[track_caller]
+    fn check(lines: &[&str], expected: &[&str]) {
+        let mut problems = Problems::new();
+        let mut rules = Vec::new();
+        for (line, number) in lines.iter().zip(1..) {
+            let place = Place::new("map", number);
+            let (key, worker) = line.split_once('=').unwrap();
+            let worker = worker.as_bytes();
+            rules.extend(match (key.strip_prefix("+!"), key.strip_prefix('+')) {
+                (Some(path), _) => Rule::unmount(path.as_bytes(), worker, &place, &mut problems),
+                (None, Some(path)) => Rule::mount(path.as_bytes(), worker, &place, &mut problems),
+                (None, None) => Rule::from_map_file(key.as_bytes(), worker, &place, &mut problems),
+            });
+        }
+        assert!(problems.is_empty());
+        let workers = workers();
+        let table = Table::new(rules, |name| workers.position(name));
+        table.check(&workers, &mut problems);
+        let mut shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        shown.sort();
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn positions_are_those_of_the_list() {
+        assert_eq!(workers().position(b"lb"), Some(0));
+        assert_eq!(workers().position(b"tomcat"), Some(1));
+        assert_eq!(workers().position(b"Tomcat"), None);
+    }
+
+    #[test]
+    fn good_rules_are_not_mentioned() {
+        let rules = [
+            "/a|/*=lb;active=node1;stopped=node2;stateless=1;session_cookie=S",
+            "!/a/*.gif=*",
+            "/b=tomcat;reply_timeout=5;use_server_errors=500;fail_on_status=503",
+            "+/b=tomcat",
+            "-/b=lb",
+        ];
+        check(&rules, &[]);
+    }
+
+    #[test]
+    fn says_which_workers_there_are_not() {
+        check(
+            &["+/a|/*=tomcta", "+!/b=other", "/c|/*=", "-/d=LB"],
+            &[
+                "map:1: JkMount: worker tomcta is not in worker.list: requests for this path get \
+                 status 500; did you mean tomcat? else add tomcta to worker.list",
+                "map:2: JkUnMount: worker other is not in worker.list: the line has no effect; add \
+                 other to worker.list, which names lb, tomcat",
+                "map:3: /c/*: no worker is named: requests for this path get status 500; write the \
+                 name of a worker behind the path",
+                "map:4: -/d: worker LB is not in worker.list: requests for this path get status \
+                 500; did you mean lb? else add LB to worker.list",
+            ],
+        );
+    }
+
+    #[test]
+    fn says_what_a_worker_cannot_do() {
+        check(
+            &["/a=tomcat;stateless=1;disabled=node1", "/b=lb;active=node,node3 x"],
+            &[
+                "map:1: /a: rule extension disabled: worker tomcat is no balancer, it is ignored; \
+                 remove it, or mount a worker of type lb",
+                "map:1: /a: rule extension stateless: worker tomcat is no balancer, it is ignored; \
+                 remove it, or mount a worker of type lb",
+                "map:2: /b: balancer lb has no member node, it is ignored; did you mean node1?",
+                "map:2: /b: balancer lb has no member node3, it is ignored; did you mean node1?",
+                "map:2: /b: balancer lb has no member x, it is ignored; its members are node1, \
+                 node2",
+            ],
+        );
+    }
+
+    #[test]
+    fn says_which_rules_never_match() {
+        check(
+            &["+/a|/*=lb", "/a=tomcat", "+/a/*=tomcat", "!/a=tomcat"],
+            &[
+                "map:1: JkMount: the path \"/a\" belongs to worker tomcat by map:2, worker lb never \
+                 gets it; keep one of the lines",
+                "map:3: JkMount: the path \"/a/*\" belongs to worker lb by map:1, worker tomcat \
+                 never gets it; keep one of the lines",
+            ],
+        );
+    }
+}
