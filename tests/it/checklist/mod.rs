@@ -7,6 +7,8 @@
 
 mod balancers;
 mod case;
+mod dialect;
+mod errors;
 mod indicators;
 mod logs;
 mod mounts;
@@ -87,4 +89,16 @@ fn the_whole_server_does_the_same() {
 #[test]
 fn old_names_are_warned_of() {
     obsolete::group().check();
+}
+
+/// Lines, variables, duplicates, references and values of properties files.
+#[test]
+fn the_properties_dialect_is_the_same() {
+    dialect::group().check();
+}
+
+/// Error texts.
+#[test]
+fn mistakes_are_refused_with_the_same_words() {
+    errors::group().check();
 }

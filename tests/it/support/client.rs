@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::DEADLINE;
 use super::process::Sha256;
+use super::{DEADLINE, eventually};
 
 /// One connection to a web server.
 pub(crate) struct Client {
@@ -146,11 +146,25 @@ impl Client {
     /// see [`super::ReservedPort`].
     #[track_caller]
     pub(crate) fn connect_from(from: SocketAddr, to: SocketAddr) -> Self {
-        let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))
-            .expect("a TCP socket");
-        socket.set_reuse_address(true).expect("SO_REUSEADDR");
-        socket.bind(&from.into()).unwrap_or_else(|error| panic!("bind {from}: {error}"));
-        socket.connect(&to.into()).unwrap_or_else(|error| panic!("{to} from {from}: {error}"));
+        let connect = || {
+            let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+            socket.set_reuse_address(true)?;
+            socket.bind(&from.into())?;
+            socket.connect(&to.into())?;
+            Ok(socket)
+        };
+        let mut result: io::Result<Socket> = connect();
+        // A process that another test is just starting may still hold the socket that had the
+        // address before.
+        eventually(DEADLINE, || {
+            let busy =
+                matches!(&result, Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable);
+            if busy {
+                result = connect();
+            }
+            !busy
+        });
+        let socket = result.unwrap_or_else(|error| panic!("{to} from {from}: {error}"));
         Self::new(socket.into())
     }
 
