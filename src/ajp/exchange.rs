@@ -83,6 +83,8 @@ pub enum CloseReason {
     EarlyResponse,
     /// No END_RESPONSE after the whole body.
     NoEnd,
+    /// The rest of a response that the client does not get is not waited for.
+    Unwanted,
 }
 
 impl CloseReason {
@@ -96,6 +98,7 @@ impl CloseReason {
             Self::AskUnanswered => "ask_unanswered",
             Self::EarlyResponse => "early_response",
             Self::NoEnd => "no_end",
+            Self::Unwanted => "rest_unwanted",
         }
     }
 
@@ -109,12 +112,13 @@ impl CloseReason {
             Self::AskUnanswered => "the engine asked for body data and did not wait for it",
             Self::EarlyResponse => "the response ended before the request body was read",
             Self::NoEnd => "the response was complete, but END_RESPONSE did not come",
+            Self::Unwanted => "the rest of a response that the client does not get is not awaited",
         }
     }
 
     /// Whether this is a mistake of the engine rather than a normal end.
     pub fn is_fault(self) -> bool {
-        !matches!(self, Self::EngineAsked | Self::EarlyResponse)
+        !matches!(self, Self::EngineAsked | Self::EarlyResponse | Self::Unwanted)
     }
 }
 

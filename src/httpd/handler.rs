@@ -245,6 +245,7 @@ fn forward(
             }
             int(status)
         }
+        Outcome::ServerError(status) => int(status),
         Outcome::ClientGone => {
             record.abort_connection();
             OK

@@ -1,14 +1,16 @@
 //! Connecting: names, several addresses, Unix sockets, socket options.
 #![forbid(unsafe_code)]
 
-use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::{Mutex, PoisonError};
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use thiserror::Error;
 
 use super::Stream;
+use super::addresses::Addresses;
 use crate::config::{ConnectOptions, Target};
 
 /// Why there is no connection.
@@ -38,8 +40,8 @@ impl ConnectError {
         match self {
             Self::Resolve { .. } => "resolve_failed",
             Self::Connect { source, .. } => match source.kind() {
-                io::ErrorKind::ConnectionRefused => "connect_refused",
-                io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "connect_timeout",
+                ErrorKind::ConnectionRefused => "connect_refused",
+                ErrorKind::TimedOut | ErrorKind::WouldBlock => "connect_timeout",
                 _ if is_out_of_descriptors(source) => "no_fd",
                 _ => "connect_failed",
             },
@@ -64,22 +66,62 @@ pub struct Connector<'c> {
     pub target: &'c Target,
     /// How to connect.
     pub options: &'c ConnectOptions,
-    /// The address that took the last connection.
-    pub known: &'c KnownAddress,
+    /// What is known of the names in both.
+    pub names: &'c Names,
 }
 
-/// Which of a name's addresses took the last connection, so that one that does not is not tried
-/// before it again and again.
+/// What a process knows of the names in one worker's configuration.
 #[derive(Debug, Default)]
-pub struct KnownAddress(Mutex<Option<SocketAddr>>);
+pub struct Names {
+    host: Addresses,
+    source: Addresses,
+    /// Whether it was said that `source` is of no use.
+    source_was_told: AtomicBool,
+}
 
-impl KnownAddress {
-    fn last(&self) -> Option<SocketAddr> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Something worth a line that did not keep a connection from being opened.
+#[derive(Debug, Error)]
+pub enum Notice {
+    /// Some addresses do not answer, another one did.
+    #[error("connected after other addresses failed: {0}")]
+    Fallback(String),
+    /// The host has moved.
+    #[error("the known addresses of {host} failed ({attempts}); it has other ones now")]
+    Moved {
+        /// The configured host.
+        host: String,
+        /// One `address: error` per attempt, separated by `, `.
+        attempts: String,
+    },
+    /// The name of the host could not be resolved again.
+    #[error("{host} cannot be resolved any more: {error}; its addresses from before are used")]
+    Outdated {
+        /// The configured host.
+        host: String,
+        /// What the resolver says.
+        error: io::Error,
+    },
+    /// `source` cannot be resolved. Comes once.
+    #[error(
+        "source {source_name} cannot be resolved: {error}; the system chooses the local address"
+    )]
+    NoSource {
+        /// The configured `source`.
+        source_name: String,
+        /// What the resolver says.
+        error: io::Error,
+    },
+}
 
-    fn remember(&self, address: SocketAddr) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+impl Notice {
+    /// Name of the log event, stable.
+    pub fn event(&self) -> &'static str {
+        match self {
+            Self::Fallback(_) => "connect_fallback",
+            Self::Moved { .. } => "host_moved",
+            Self::Outdated { .. } => "host_outdated",
+            Self::NoSource { .. } => "source_unresolved",
+        }
     }
 }
 
@@ -91,22 +133,60 @@ pub fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     (host, port).to_socket_addrs().map(Iterator::collect)
 }
 
+/// [`resolve`], or what stands in its place in a test.
+type Resolve<'r> = &'r dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
+
+/// Addresses that failed, with their errors.
+#[derive(Default)]
+struct Attempts {
+    text: String,
+    tried: Vec<SocketAddr>,
+    last: Option<io::Error>,
+}
+
+impl Attempts {
+    fn failed(&mut self, address: SocketAddr, error: io::Error) {
+        let separator = if self.text.is_empty() { "" } else { ", " };
+        self.text.push_str(&format!("{separator}{address}: {error}"));
+        self.tried.push(address);
+        self.last = Some(error);
+    }
+}
+
 impl Connector<'_> {
-    /// Connects. A name with several addresses is tried address by address, each with the whole
-    /// `socket_connect_timeout`.
+    /// Connects. A name with several addresses is tried address by address, the one that took the
+    /// last connection first, each with the whole `socket_connect_timeout`. Where all of them fail
+    /// the name is resolved again and new addresses are tried as well.
     ///
-    /// Returns the stream and, where not the first address took the connection, the failed ones.
+    /// `tell` gets what the log should know beside the result.
     ///
     /// # Errors
     /// [`ConnectError`].
-    pub fn connect(&self) -> Result<(Stream, Option<String>), ConnectError> {
+    pub fn connect(&self, tell: &mut dyn FnMut(&Notice)) -> Result<Stream, ConnectError> {
+        self.connect_at(Instant::now(), &resolve, tell)
+    }
+
+    fn connect_at(
+        &self,
+        now: Instant,
+        resolve: Resolve<'_>,
+        tell: &mut dyn FnMut(&Notice),
+    ) -> Result<Stream, ConnectError> {
         match self.target {
-            Target::Tcp { host, port } => self.connect_tcp(host, *port),
+            Target::Tcp { host, port } => match host.parse::<IpAddr>() {
+                Ok(ip) => {
+                    let sources = self.sources(now, resolve, tell);
+                    let mut attempts = Attempts::default();
+                    let addresses = vec![SocketAddr::new(ip, *port)];
+                    self.try_all(addresses, &sources, &mut attempts).ok_or_else(|| failed(attempts))
+                }
+                Err(_) => self.connect_name(host, *port, now, resolve, tell),
+            },
             #[cfg(unix)]
             Target::Unix(path) => {
                 let address = SockAddr::unix(path);
-                let attempt = address.and_then(|address| self.open(Domain::UNIX, &address));
-                attempt.map(|stream| (stream, None)).map_err(|source| ConnectError::Connect {
+                let attempt = address.and_then(|address| self.open(Domain::UNIX, &address, None));
+                attempt.map_err(|source| ConnectError::Connect {
                     attempts: format!("{}: {source}", path.display()),
                     source,
                 })
@@ -114,46 +194,104 @@ impl Connector<'_> {
         }
     }
 
-    fn connect_tcp(&self, host: &str, port: u16) -> Result<(Stream, Option<String>), ConnectError> {
-        let addresses = resolve(host, port)
-            .map_err(|source| ConnectError::Resolve { host: host.to_owned(), source })?;
-        self.connect_any(host, addresses)
-    }
-
-    fn connect_any(
+    fn connect_name(
         &self,
         host: &str,
+        port: u16,
+        now: Instant,
+        resolve: Resolve<'_>,
+        tell: &mut dyn FnMut(&Notice),
+    ) -> Result<Stream, ConnectError> {
+        let known = &self.names.host;
+        let ask = || resolve(host, port);
+        let found = known
+            .find(now, self.options.dns_ttl, ask)
+            .map_err(|source| ConnectError::Resolve { host: host.to_owned(), source })?;
+        if let Some(error) = found.outdated {
+            tell(&Notice::Outdated { host: host.to_owned(), error });
+        }
+        let sources = self.sources(now, resolve, tell);
+        let mut attempts = Attempts::default();
+        if let Some(stream) = self.try_all(found.list, &sources, &mut attempts) {
+            if !attempts.text.is_empty() {
+                tell(&Notice::Fallback(attempts.text));
+            }
+            return Ok(stream);
+        }
+        let mut unknown = known.renew(now, ask).unwrap_or_default();
+        unknown.retain(|address| !attempts.tried.contains(address));
+        if unknown.is_empty() {
+            return Err(failed(attempts));
+        }
+        tell(&Notice::Moved { host: host.to_owned(), attempts: attempts.text.clone() });
+        self.try_all(unknown, &sources, &mut attempts).ok_or_else(|| failed(attempts))
+    }
+
+    /// The local addresses to connect from; none where the system chooses.
+    fn sources(
+        &self,
+        now: Instant,
+        resolve: Resolve<'_>,
+        tell: &mut dyn FnMut(&Notice),
+    ) -> Vec<SocketAddr> {
+        let Some(source) = &self.options.source else {
+            return Vec::new();
+        };
+        if let Ok(ip) = source.parse::<IpAddr>() {
+            return vec![SocketAddr::new(ip, 0)];
+        }
+        match self.names.source.find(now, self.options.dns_ttl, || resolve(source, 0)) {
+            Ok(found) => found.list,
+            Err(error) => {
+                if !self.names.source_was_told.swap(true, Ordering::Relaxed) {
+                    tell(&Notice::NoSource { source_name: source.clone(), error });
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn try_all(
+        &self,
         mut addresses: Vec<SocketAddr>,
-    ) -> Result<(Stream, Option<String>), ConnectError> {
+        sources: &[SocketAddr],
+        attempts: &mut Attempts,
+    ) -> Option<Stream> {
         if self.options.prefer_ipv6 {
             addresses.sort_by_key(SocketAddr::is_ipv4);
         }
-        let known = self.known.last();
-        addresses.sort_by_key(|address| Some(*address) != known);
-        let mut attempts = String::new();
-        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        let last = self.names.host.last();
+        addresses.sort_by_key(|address| Some(*address) != last);
         for address in addresses {
-            match self.open(Domain::for_address(address), &address.into()) {
+            match self.open_from(address, sources) {
                 Ok(stream) => {
-                    if Some(address) != known {
-                        self.known.remember(address);
+                    if Some(address) != last {
+                        self.names.host.remember(address);
                     }
-                    return Ok((stream, Some(attempts).filter(|failed| !failed.is_empty())));
+                    return Some(stream);
                 }
-                Err(e) => {
-                    let separator = if attempts.is_empty() { "" } else { ", " };
-                    attempts.push_str(&format!("{separator}{address}: {e}"));
-                    last = e;
-                }
+                Err(e) => attempts.failed(address, e),
             }
         }
-        if attempts.is_empty() {
-            attempts = format!("{host} has no address");
-        }
-        Err(ConnectError::Connect { attempts, source: last })
+        None
     }
 
-    fn open(&self, domain: Domain, address: &SockAddr) -> io::Result<Stream> {
+    fn open_from(&self, address: SocketAddr, sources: &[SocketAddr]) -> io::Result<Stream> {
+        let source = sources.iter().find(|source| source.is_ipv4() == address.is_ipv4());
+        if source.is_none() && !sources.is_empty() {
+            // To connect from elsewhere could pass a firewall that `source` is there for.
+            let text = "source has no address of this family";
+            return Err(io::Error::new(ErrorKind::AddrNotAvailable, text));
+        }
+        self.open(Domain::for_address(address), &address.into(), source.copied())
+    }
+
+    fn open(
+        &self,
+        domain: Domain,
+        address: &SockAddr,
+        source: Option<SocketAddr>,
+    ) -> io::Result<Stream> {
         let is_tcp = domain != Domain::UNIX;
         let socket = Socket::new(domain, Type::STREAM, is_tcp.then_some(Protocol::TCP))?;
         if is_tcp {
@@ -163,6 +301,12 @@ impl Connector<'_> {
         if let Some(bytes) = self.options.buffer {
             socket.set_send_buffer_size(bytes)?;
             socket.set_recv_buffer_size(bytes)?;
+        }
+        if let Some(source) = source {
+            let failed = |e: io::Error| {
+                io::Error::new(e.kind(), format!("source {} cannot be used: {e}", source.ip()))
+            };
+            socket.bind(&source.into()).map_err(failed)?;
         }
         match self.options.socket_connect_timeout {
             Some(timeout) if is_tcp => socket.connect_timeout(address, timeout)?,
@@ -178,51 +322,11 @@ impl Connector<'_> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-    use std::time::Duration;
-
-    use super::*;
-
-    const OPTIONS: ConnectOptions = ConnectOptions {
-        socket_connect_timeout: Some(Duration::from_secs(10)),
-        keepalive: true,
-        buffer: Some(16384),
-        prefer_ipv6: false,
-        source: None,
-        dns_ttl: Duration::from_secs(60),
-    };
-
-    fn connector<'c>(target: &'c Target, known: &'c KnownAddress) -> Connector<'c> {
-        Connector { target, options: &OPTIONS, known }
-    }
-
-    #[test]
-    fn addresses_are_tried_in_turn_and_the_one_that_worked_first() {
-        let listening = TcpListener::bind("127.0.0.1:0").unwrap();
-        let good = listening.local_addr().unwrap();
-        let bad = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let (target, known) =
-            (Target::Tcp { host: "name".into(), port: 1 }, KnownAddress::default());
-        let connector = connector(&target, &known);
-        let (_, failed) = connector.connect_any("name", vec![bad, good]).unwrap();
-        assert!(failed.unwrap().starts_with(&bad.to_string()));
-        let (_, failed) = connector.connect_any("name", vec![bad, good]).unwrap();
-        assert_eq!(failed, None);
-        drop(listening);
-        let error = connector.connect_any("name", vec![bad, good]).unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains(&bad.to_string()) && text.contains(&good.to_string()), "{text}");
-        assert_eq!(error.event(), "connect_refused");
-        let error = connector.connect_any("name", vec![]).unwrap_err();
-        assert_eq!(error.to_string(), "name has no address");
-    }
-
-    #[test]
-    fn a_name_without_address_is_its_own_error() {
-        let target = Target::Tcp { host: "no.such.host.invalid".into(), port: 1 };
-        let error = connector(&target, &KnownAddress::default()).connect().unwrap_err();
-        assert_eq!(error.event(), "resolve_failed");
-    }
+fn failed(attempts: Attempts) -> ConnectError {
+    let source = attempts.last.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into());
+    ConnectError::Connect { attempts: attempts.text, source }
 }
+
+#[cfg(test)]
+#[path = "connect_tests.rs"]
+mod tests;

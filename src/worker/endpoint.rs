@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, ErrorKind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::error::PingError;
 use crate::ajp::frame::HEADER_LEN;
@@ -18,7 +18,14 @@ pub(super) struct Connection {
     pub id: u64,
     /// Requests that it has carried before this one.
     pub carried: u64,
+    /// When it was opened or its last request ended.
+    pub idle_since: Instant,
+    /// When it was last known to work: as above, or pinged since.
+    pub checked_at: Instant,
 }
+
+/// How often a ping that may give way looks whether it must.
+const LOOK_AROUND: Duration = Duration::from_millis(20);
 
 impl Connection {
     /// What an idle connection looks like now.
@@ -26,11 +33,37 @@ impl Connection {
         self.stream.idle_state()
     }
 
+    /// How long it has been idle.
+    pub(super) fn idle_time(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.idle_since)
+    }
+
     /// Sends a CPING and waits at most `timeout` for the CPONG (spec/mod_jk.md 4.8).
     ///
     /// # Errors
     /// [`PingError`]; the connection must be closed.
     pub(super) fn ping(&mut self, timeout: Duration) -> Result<(), PingError> {
+        self.ping_in_parts(timeout, timeout, || false)
+    }
+
+    /// As [`Connection::ping`], but gives up soon after `must_give_way` is true.
+    ///
+    /// # Errors
+    /// [`PingError`]; the connection must be closed.
+    pub(super) fn ping_unless(
+        &mut self,
+        timeout: Duration,
+        must_give_way: impl Fn() -> bool,
+    ) -> Result<(), PingError> {
+        self.ping_in_parts(timeout, LOOK_AROUND, must_give_way)
+    }
+
+    fn ping_in_parts(
+        &mut self,
+        timeout: Duration,
+        part: Duration,
+        must_give_way: impl Fn() -> bool,
+    ) -> Result<(), PingError> {
         let deadline = Deadline::after(timeout);
         self.stream.send_all(&CPING, Some(timeout)).map_err(|e| PingError::Broken(e.source))?;
         // One byte more than a CPONG, so that anything behind it is seen here.
@@ -39,12 +72,13 @@ impl Connection {
         while got < CPONG.len() {
             let left = deadline.remaining().ok_or(PingError::Timeout(timeout))?;
             let room = answer.get_mut(got..).unwrap_or_default();
-            match self.stream.recv(room, Some(left)) {
+            match self.stream.recv(room, Some(left.min(part))) {
                 Ok(0) => {
                     return Err(PingError::Broken(io::Error::from(ErrorKind::UnexpectedEof)));
                 }
                 Ok(n) => got = got.saturating_add(n),
-                Err(e) if is_timeout(&e) => return Err(PingError::Timeout(timeout)),
+                Err(e) if is_timeout(&e) && must_give_way() => return Err(PingError::GaveWay),
+                Err(e) if is_timeout(&e) => {}
                 Err(e) => return Err(PingError::Broken(e)),
             }
             let came = answer.get(..got).unwrap_or_default();

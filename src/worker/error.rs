@@ -53,15 +53,19 @@ impl fmt::Display for Phase {
 /// | BadMethod | 501 | no | no |
 /// | BadQuery | 400 | no | no |
 /// | TooLarge | 413 | no | no |
-/// | NoEndpoint | 503 | no | no |
+/// | NoEndpoint, Busy | 503 | no | no |
 /// | Connect, Ping, Send | 503 | yes: nothing can have been processed | yes |
 /// | Closed, Reset | 502 | once, if idempotent on a reused connection without answer | yes |
 /// | SocketTimeout | 502 | no | yes |
 /// | ReplyTimeout | 504 | no | yes |
 /// | Protocol | 502 | no | yes |
 /// | BodySend | 502 | no | yes |
+/// | StatusFatal | 503 | no | yes |
+/// | Status | 503 | no | no |
 /// | ClientBody | 400, 408, 413 or none | no | no |
 /// | Response | none | no | no |
+///
+/// `recovery_options` set by hand lets more be sent again: [`super::recovery`].
 #[derive(Debug, Error)]
 pub enum Failure {
     /// The method is no HTTP token or longer than 64 bytes.
@@ -93,6 +97,12 @@ pub enum Failure {
         size: usize,
         /// Acquire timeout.
         waited: Duration,
+    },
+    /// All processes together serve as many requests as they may.
+    #[error("the processes of httpd are serving {limit} requests already (busy_limit)")]
+    Busy {
+        /// `busy_limit`.
+        limit: u32,
     },
     /// No connection could be opened.
     #[error("{0}")]
@@ -126,6 +136,26 @@ pub enum Failure {
     /// A part of the request body could not be sent.
     #[error("request body data could not be sent: {0}")]
     BodySend(io::Error),
+    /// The engine answered with a status that stands for its failure.
+    #[error(
+        "the engine answered with status {status}, which fail_on_status={list} takes for its failure"
+    )]
+    StatusFatal {
+        /// The engine's status.
+        status: u16,
+        /// The list that names it.
+        list: String,
+    },
+    /// The engine answered with a status that stands for the failure of this request alone.
+    #[error(
+        "the engine answered with status {status}, which fail_on_status={list} takes for a failed request"
+    )]
+    Status {
+        /// The engine's status.
+        status: u16,
+        /// The list that names it.
+        list: String,
+    },
     /// The request body could not be read from the client.
     #[error("{source} (got {got} bytes)")]
     ClientBody {
@@ -158,6 +188,9 @@ pub enum PingError {
     /// Closed or broken.
     #[error("the connection broke at a CPING: {0}")]
     Broken(io::Error),
+    /// A request needed the place of the idle connection before the answer came.
+    #[error("a request needed its place before it answered a CPING")]
+    GaveWay,
 }
 
 impl PingError {
@@ -167,6 +200,7 @@ impl PingError {
             Self::Timeout(_) => "cping_timeout",
             Self::Unexpected(_) => "cping_unexpected",
             Self::Broken(_) => "cping_broken",
+            Self::GaveWay => "cping_gave_way",
         }
     }
 }
@@ -178,7 +212,13 @@ impl Failure {
             Self::BadMethod => Some(501),
             Self::BadQuery(_) => Some(400),
             Self::TooLarge { .. } => Some(413),
-            Self::NoEndpoint { .. } | Self::Connect(_) | Self::Ping(_) | Self::Send(_) => Some(503),
+            Self::NoEndpoint { .. }
+            | Self::Busy { .. }
+            | Self::Connect(_)
+            | Self::Ping(_)
+            | Self::Send(_)
+            | Self::StatusFatal { .. }
+            | Self::Status { .. } => Some(503),
             Self::Closed { .. }
             | Self::Reset(_)
             | Self::SocketTimeout(_)
@@ -204,7 +244,8 @@ impl Failure {
 
     /// Whether the worker's state should know of it.
     pub fn marks_worker_down(&self) -> bool {
-        self.level() == Level::Error && !matches!(self, Self::NoEndpoint { .. })
+        let not_its_fault = matches!(self, Self::NoEndpoint { .. } | Self::Busy { .. });
+        self.level() == Level::Error && !not_its_fault
     }
 
     /// Level of the log line.
@@ -215,7 +256,7 @@ impl Failure {
             | Self::TooLarge { .. }
             | Self::ClientBody { .. }
             | Self::Response(ResponseError::ClientGone) => Level::Info,
-            Self::Response(_) => Level::Warn,
+            Self::Response(_) | Self::Status { .. } => Level::Warn,
             _ => Level::Error,
         }
     }
@@ -227,6 +268,7 @@ impl Failure {
             Self::BadQuery(_) => "bad_query",
             Self::TooLarge { .. } => "request_too_big",
             Self::NoEndpoint { .. } => "worker_saturated",
+            Self::Busy { .. } => "busy_limit",
             Self::Connect(e) => e.event(),
             Self::Ping(e) => e.event(),
             Self::Send(_) => "send_failed",
@@ -245,6 +287,7 @@ impl Failure {
             Self::ReplyTimeout(_) => "reply_timeout",
             Self::Protocol(e) => e.event(),
             Self::BodySend(_) => "eof_in_body",
+            Self::StatusFatal { .. } | Self::Status { .. } => "fail_on_status",
             Self::ClientBody { source, .. } => source.event(),
             Self::Response(ResponseError::ClientGone) => "client_abort",
             Self::Response(ResponseError::Answered) => "response_refused",
@@ -260,6 +303,7 @@ mod tests {
     #[test]
     fn the_error_table_holds() {
         let io = || io::Error::from(io::ErrorKind::ConnectionReset);
+        let list = || "500".to_owned();
         let second = Duration::from_secs(1);
         let body = |source| Failure::ClientBody { source, got: 3 };
         let refused = ConnectError::Connect { attempts: String::new(), source: io() };
@@ -268,6 +312,7 @@ mod tests {
             (Failure::BadMethod, Some(501), false, false, false),
             (Failure::BadQuery(1), Some(400), false, false, false),
             (Failure::NoEndpoint { size: 1, waited: second }, Some(503), false, false, false),
+            (Failure::Busy { limit: 1 }, Some(503), false, false, false),
             (Failure::Connect(refused), Some(503), true, false, true),
             (Failure::Ping(PingError::Timeout(second)), Some(503), true, false, true),
             (Failure::Send(io()), Some(503), true, false, true),
@@ -278,6 +323,8 @@ mod tests {
             (Failure::ReplyTimeout(second), Some(504), false, false, true),
             (Failure::Protocol(ProtocolError::DoubleHead), Some(502), false, false, true),
             (Failure::BodySend(io()), Some(502), false, false, true),
+            (Failure::StatusFatal { status: 500, list: list() }, Some(503), false, false, true),
+            (Failure::Status { status: 500, list: list() }, Some(503), false, false, false),
             (body(BodyError::Timeout), Some(408), false, false, false),
             (body(BodyError::Disconnected), Some(400), false, false, false),
             (body(BodyError::Malformed), Some(400), false, false, false),

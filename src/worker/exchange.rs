@@ -7,13 +7,11 @@ use std::time::Duration;
 use super::buffers::{Buffer, Inbox};
 use super::endpoint::Connection;
 use super::error::{Failure, Phase};
-use super::headers;
-use crate::ajp::body;
 use crate::ajp::codes;
 use crate::ajp::exchange::{CloseReason, Event, Exchange, Notice, Step, Verdict};
 use crate::ajp::frame::HEADER_LEN;
-use crate::config::WorkerName;
-use crate::host::{BodyError, Request, RequestBody};
+use crate::config::Ajp13Config;
+use crate::host::Request;
 use crate::jk_log;
 use crate::log::Level;
 use crate::net::{Deadline, is_timeout};
@@ -22,21 +20,33 @@ use crate::net::{Deadline, is_timeout};
 /// some.
 const PARTS: usize = 16;
 
-/// Bytes of a packet with chunked data that may stay unused.
-const CHUNK_ROOM: usize = 12;
-
 /// Longest wait for END_RESPONSE once the client has all of the response.
 const END_GRACE: Duration = Duration::from_secs(5);
 
+/// Most bytes of a replaced answer that are read so that the connection can be used again.
+const MOST_UNWANTED: usize = 1 << 20;
+
 /// One exchange that is under way.
 pub(super) struct Drive<'x, R> {
-    pub worker: &'x WorkerName,
+    pub config: &'x Ajp13Config,
     pub request: &'x mut R,
     pub connection: &'x mut Connection,
     pub timeouts: Timeouts,
+    pub flush: FlushPolicy,
     pub progress: &'x mut Progress,
+    /// The status of an answer that the web server's error page replaces.
+    pub replaced: Option<u16>,
+    /// Bytes of such an answer.
+    pub unwanted: usize,
     /// The last notice that was logged: a peer that repeats itself gets one line.
     pub noticed: Option<Notice>,
+}
+
+/// What is flushed to the client unasked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FlushPolicy {
+    pub header: bool,
+    pub packets: bool,
 }
 
 /// Limits of one exchange.
@@ -62,8 +72,19 @@ pub(super) struct Sending {
 pub(super) struct Finished {
     /// What becomes of the connection.
     pub verdict: Verdict,
-    /// Whether the response has been completed already.
-    pub response: bool,
+    /// What has become of the response.
+    pub response: Response,
+}
+
+/// The response at the end of an exchange.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Response {
+    /// It has to be completed.
+    Begun,
+    /// It has been completed already.
+    Completed,
+    /// The web server answers itself with this status of the engine.
+    Replaced(u16),
 }
 
 /// How far an exchange has got, for the log.
@@ -76,9 +97,40 @@ pub(super) struct Progress {
     pub sent: u64,
     /// Request body bytes read from the client.
     pub body_read: u64,
+    /// How often the engine has asked for a part of the request body; once is enough to make it
+    /// impossible to send the request again.
+    pub asks: u32,
 }
 
-impl<R: Request> Drive<'_, R> {
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self { phase: Phase::Prepare, received: 0, sent: 0, body_read: 0, asks: 0 }
+    }
+}
+
+impl<'x, R: Request> Drive<'x, R> {
+    pub(super) fn new(
+        config: &'x Ajp13Config,
+        request: &'x mut R,
+        connection: &'x mut Connection,
+        timeouts: Timeouts,
+        progress: &'x mut Progress,
+    ) -> Self {
+        let policy = request.policy();
+        let flush = FlushPolicy { header: policy.flush_header, packets: policy.flush_packets };
+        Self {
+            config,
+            request,
+            connection,
+            timeouts,
+            flush,
+            progress,
+            replaced: None,
+            unwanted: 0,
+            noticed: None,
+        }
+    }
+
     /// Sends what is in `buffer.send`, a request of `request` bytes and a body packet with `data`
     /// bytes, and answers the client with what comes back.
     ///
@@ -113,37 +165,62 @@ impl<R: Request> Drive<'_, R> {
         let Buffer { send, inbox } = buffer;
         let mut packet_deadline = None;
         let mut end_deadline = None;
+        let mut is_completed = false;
         let mut missing = 1;
         loop {
             // Nothing more can follow but the end: the client need not wait for it.
             let only_end_is_due = exchange.is_body_complete() && exchange.is_upload_complete();
-            if only_end_is_due && end_deadline.is_none() {
-                self.request.finish_response(true).map_err(Failure::Response)?;
+            if end_deadline.is_none() && (only_end_is_due || self.replaced.is_some()) {
+                if self.replaced.is_none() {
+                    self.request.finish_response(true).map_err(Failure::Response)?;
+                    is_completed = true;
+                }
                 let grace = self.timeouts.reply.map_or(END_GRACE, |t| t.min(END_GRACE));
                 end_deadline = Some(Deadline::after(grace));
             }
-            let ended = |verdict| Finished { verdict, response: end_deadline.is_some() };
             let received = match end_deadline {
                 Some(deadline) => self.fill_until(inbox, deadline),
                 None => self.fill(inbox, &mut packet_deadline, missing),
             };
-            match received {
-                Ok(()) => {}
+            let asks = self.progress.asks;
+            let burst = match received {
+                Ok(()) => self.burst(inbox.unread(), &mut exchange, send),
                 Err(_) if exchange.is_body_complete() => {
-                    return Ok(ended(Verdict::Close(CloseReason::NoEnd)));
+                    return Ok(self.finished(Verdict::Close(CloseReason::NoEnd), is_completed));
+                }
+                Err(failure) => Err(failure),
+            };
+            let (consumed, step) = match burst {
+                Ok(burst) => burst,
+                // The client's answer does not depend on the rest.
+                Err(failure) if self.replaced.is_some() && failure.marks_worker_down() => {
+                    self.log_unwanted(&failure);
+                    return Ok(self.finished(Verdict::Close(CloseReason::Unwanted), false));
                 }
                 Err(failure) => return Err(failure),
-            }
-            let (consumed, step) = self.burst(inbox.unread(), &mut exchange, send)?;
+            };
             inbox.consume(consumed);
             if consumed > 0 {
                 packet_deadline = None;
             }
+            if self.replaced.is_some() && self.progress.asks != asks {
+                // The time of the client's upload is not the engine's.
+                end_deadline = None;
+            }
             match step {
-                Burst::Ended(verdict) => return Ok(ended(verdict)),
+                Burst::Ended(verdict) => return Ok(self.finished(verdict, is_completed)),
                 Burst::NeedsMore(n) => missing = n,
             }
         }
+    }
+
+    fn finished(&self, verdict: Verdict, is_completed: bool) -> Finished {
+        let response = match self.replaced {
+            Some(status) => Response::Replaced(status),
+            None if is_completed => Response::Completed,
+            None => Response::Begun,
+        };
+        Finished { verdict, response }
     }
 
     /// Receives something of the response.
@@ -221,27 +298,24 @@ impl<R: Request> Drive<'_, R> {
             at = at.saturating_add(consumed);
             self.log_packet("from", rest.get(HEADER_LEN).copied(), consumed);
             match event {
-                Event::Head(head) => {
-                    self.progress.phase = Phase::Stream;
-                    if head.bad_reason {
-                        jk_log!(
-                            *self.request,
-                            Level::Warn,
-                            "({}) bad_reason: the engine's reason phrase has a control character; \
-                             the standard phrase is used; status={}",
-                            self.worker,
-                            head.status
-                        );
+                Event::Head(head) => self.head(&head)?,
+                Event::Body(data) if self.replaced.is_some() => {
+                    self.unwanted = self.unwanted.saturating_add(data.len());
+                    if self.unwanted > MOST_UNWANTED {
+                        return Ok((at, Burst::Ended(Verdict::Close(CloseReason::Unwanted))));
                     }
-                    self.log_dropped(&head);
-                    self.request.start_response(&head, headers::returned(head.headers()));
                 }
                 Event::Body(data) => {
                     if !parts.push(data) {
                         self.write(&mut parts)?;
                         parts.push(data);
                     }
+                    if self.flush.packets {
+                        self.write(&mut parts)?;
+                        self.request.flush().map_err(Failure::Response)?;
+                    }
                 }
+                Event::Flush if self.replaced.is_some() => {}
                 Event::Flush => {
                     self.write(&mut parts)?;
                     self.request.flush().map_err(Failure::Response)?;
@@ -268,40 +342,13 @@ impl<R: Request> Drive<'_, R> {
         self.request.write_body(list).map_err(Failure::Response)
     }
 
-    /// Answers a GET_BODY_CHUNK.
-    fn send_body(
-        &mut self,
-        send: &mut Vec<u8>,
-        exchange: &mut Exchange,
-        max: usize,
-    ) -> Result<(), Failure> {
-        let phase = self.progress.phase;
-        self.progress.phase = Phase::Body;
-        send.clear();
-        let data = append_body(self.request, send, max, &mut self.progress.body_read)?;
-        if data == 0 {
-            send.clear();
-            send.extend_from_slice(&body::END);
-        }
-        self.log_packet("to", None, send.len());
-        let sending = self.connection.stream.send_all(send, self.timeouts.socket);
-        let sent = sending.as_ref().map_or_else(|e| e.sent, |()| send.len());
-        self.progress.sent = self.progress.sent.saturating_add(count(sent));
-        sending.map_err(|e| Failure::BodySend(e.source))?;
-        exchange.body_sent(data);
-        if phase == Phase::Stream {
-            self.progress.phase = phase;
-        }
-        Ok(())
-    }
-
     /// Type and length only: what a packet contains may be a secret.
-    fn log_packet(&self, direction: &str, kind: Option<u8>, length: usize) {
+    pub(super) fn log_packet(&self, direction: &str, kind: Option<u8>, length: usize) {
         jk_log!(
             *self.request,
             Level::Trace,
             "({}) packet: {} {direction} the engine; length={length} conn={}/{}",
-            self.worker,
+            self.config.name,
             kind.map_or("request body", codes::packet::name),
             self.connection.id,
             self.connection.carried
@@ -318,20 +365,7 @@ impl<R: Request> Drive<'_, R> {
             // Told when the connection is closed for it.
             Notice::BodyExcess => return,
         };
-        jk_log!(*self.request, Level::Debug, "({}) {text}", self.worker);
-    }
-
-    fn log_dropped(&self, head: &crate::ajp::message::ResponseHead<'_>) {
-        let is = |name: &[u8]| name.eq_ignore_ascii_case(b"transfer-encoding");
-        if head.headers().any(|(name, _)| is(name)) {
-            jk_log!(
-                *self.request,
-                Level::Warn,
-                "({}) dropped_header: the engine sent Transfer-Encoding, which has no meaning \
-                 in AJP13; httpd frames the response itself",
-                self.worker
-            );
-        }
+        jk_log!(*self.request, Level::Debug, "({}) {text}", self.config.name);
     }
 }
 
@@ -357,52 +391,7 @@ impl<'i> Parts<'i> {
     }
 }
 
-/// Appends one body packet with up to `max` data bytes read from the client; a body of known length
-/// fills it, another all but fills it or ends; returns how many, 0 at the end (nothing is appended then).
-///
-/// # Errors
-/// [`Failure::ClientBody`].
-pub(super) fn append_body<R: Request>(
-    request: &mut R,
-    send: &mut Vec<u8>,
-    max: usize,
-    body_read: &mut u64,
-) -> Result<usize, Failure> {
-    if max == 0 {
-        return Ok(0);
-    }
-    let has_length = matches!(request.body(), RequestBody::Length(_));
-    let start = send.len();
-    let data_start = start.saturating_add(body::PREFIX_LEN);
-    send.resize(data_start.saturating_add(max), 0);
-    let mut got = 0;
-    // A packet of a chunked body is full enough where C mod_jk, which left room for a chunk header,
-    // takes it for full: engines get bodies cut at the same places.
-    let enough = if has_length { max } else { max.saturating_sub(CHUNK_ROOM).max(1) };
-    while got < enough {
-        let room = send.get_mut(data_start.saturating_add(got)..).unwrap_or_default();
-        let failed = |source| Failure::ClientBody { source, got: *body_read };
-        match request.read_body(room).map_err(failed)? {
-            0 if has_length => return Err(failed(BodyError::Disconnected)),
-            0 => break,
-            n => {
-                got = got.saturating_add(n).min(max);
-                *body_read = body_read.saturating_add(count(n));
-            }
-        }
-    }
-    if got == 0 {
-        send.truncate(start);
-        return Ok(0);
-    }
-    send.truncate(data_start.saturating_add(got));
-    let prefix = body::prefix(u16::try_from(got).unwrap_or(u16::MAX));
-    if let Some(place) = send.get_mut(start..data_start) {
-        place.copy_from_slice(&prefix);
-    }
-    Ok(got)
-}
-
-fn count(n: usize) -> u64 {
+/// A number of bytes as the log counts them.
+pub(super) fn count(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
 }

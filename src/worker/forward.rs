@@ -2,26 +2,25 @@
 //! done, once more, or an error (spec/mod_jk.md 5.4, spec/reliability.md 0).
 #![forbid(unsafe_code)]
 
+use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::buffers::{Buffer, Buffers};
 use super::endpoint::Connection;
 use super::error::{Failure, Phase, PingError};
-use super::exchange::{Drive, Finished, Progress, Sending, Timeouts, append_body};
-use super::headers;
+use super::exchange::{Drive, Finished, Progress, Response, Sending, Timeouts};
 use super::pool::{Pool, Slot};
+use super::prepare::encode;
+use super::recovery;
+use super::upload::append_body;
 use crate::ajp::exchange::{CloseReason, Exchange, Verdict};
-use crate::ajp::forward::{Attributes, ForwardRequest};
-use crate::ajp::message::is_token_byte;
-use crate::config::{Ajp13Config, Secret, WorkerName};
-use crate::host::{BodyError, Facts, Request, ResponseError};
+use crate::config::{Ajp13Config, WorkerName};
+use crate::host::{BodyError, Request, ResponseError};
 use crate::jk_log;
 use crate::log::Level;
-use crate::net::{Connector, IdleState, KnownAddress};
-use crate::shared::{Memory, WorkerState};
-
-/// Longest method name that is forwarded, bytes (spec/reliability.md 2.6).
-const LONGEST_METHOD: usize = 64;
+use crate::net::{Connector, IdleState, Names, Notice};
+use crate::shared::{Busy, Memory, WorkerState};
 
 /// One configured worker with its connections in this process.
 #[derive(Debug)]
@@ -29,7 +28,7 @@ pub struct Worker {
     config: Ajp13Config,
     pool: Pool,
     peer: String,
-    known: KnownAddress,
+    names: Names,
     memory: Arc<dyn Memory>,
     position: usize,
 }
@@ -41,6 +40,9 @@ pub enum Outcome {
     Completed,
     /// Nothing was sent to the client; it gets this status.
     Refused(u16),
+    /// The engine's answer is replaced by the web server's error page for its status
+    /// (`use_server_errors`); nothing was sent to the client.
+    ServerError(u16),
     /// The response had begun and was broken off visibly.
     Aborted,
     /// The client went away.
@@ -55,7 +57,7 @@ impl Worker {
         Self {
             pool: Pool::new(config.pool_size),
             peer: config.target.to_string(),
-            known: KnownAddress::default(),
+            names: Names::default(),
             config,
             memory,
             position,
@@ -77,6 +79,11 @@ impl Worker {
         &self.pool
     }
 
+    /// Where its engine is, for the log.
+    pub(super) fn peer(&self) -> &str {
+        &self.peer
+    }
+
     fn name(&self) -> &WorkerName {
         &self.config.name
     }
@@ -87,6 +94,8 @@ struct Serving<'s, R> {
     worker: &'s Worker,
     request: &'s mut R,
     progress: Progress,
+    /// The request among those that the worker is serving, from its first slot on.
+    busy: Option<Busy<'s>>,
     /// Label of the connection in use.
     connection: (u64, u64),
     tries: u32,
@@ -94,20 +103,21 @@ struct Serving<'s, R> {
 
 /// Serves `request`. Logs what fails, once.
 pub fn serve<R: Request>(worker: &Worker, buffers: &Buffers, request: &mut R) -> Outcome {
-    let _busy = worker.state().map(WorkerState::enter);
-    let progress = Progress { phase: Phase::Prepare, received: 0, sent: 0, body_read: 0 };
-    let mut serving = Serving { worker, request, progress, connection: (0, 0), tries: 0 };
+    let progress = Progress::new();
+    let mut serving =
+        Serving { worker, request, progress, busy: None, connection: (0, 0), tries: 0 };
     match serving.run(buffers) {
-        Ok(()) => Outcome::Completed,
+        Ok(outcome) => outcome,
         Err(failure) => serving.give_up(&failure),
     }
 }
 
 impl<R: Request> Serving<'_, R> {
-    fn run(&mut self, buffers: &Buffers) -> Result<(), Failure> {
+    fn run(&mut self, buffers: &Buffers) -> Result<Outcome, Failure> {
         let mut buffer = buffers.lend();
-        let max = self.worker.config.packet_size.bytes();
-        encode(&*self.request, &self.worker.config, &mut buffer.send)?;
+        let config = &self.worker.config;
+        let max = config.packet_size.bytes();
+        encode(&*self.request, config, &mut buffer.send)?;
         let body = self.request.body();
         let is_head = self.request.facts().is_head;
         // The client's first bytes are read before an engine is bothered (reliability.md F8).
@@ -123,31 +133,35 @@ impl<R: Request> Serving<'_, R> {
             buffer.inbox.clear();
             let exchange = Exchange::new(is_head, body, max);
             let failure = match self.attempt(&mut buffer, exchange, sending, fresh_only) {
-                Ok(()) => return Ok(()),
+                Ok(outcome) => return Ok(outcome),
                 Err(failure) => failure,
             };
             // Once a body packet was asked for, the request is no longer in the buffer.
-            let replayable = self.progress.phase <= Phase::Head && !self.request.is_committed();
+            if self.progress.asks > 0 || self.request.is_committed() {
+                return Err(failure);
+            }
             let (_, carried) = self.connection;
-            if replayable
-                && !fresh_only
-                && idempotent
-                && carried > 0
-                && self.progress.received == 0
-                && failure.is_lost_connection()
-            {
+            let nothing_came = self.progress.phase <= Phase::Head && self.progress.received == 0;
+            let was_lost_while_idle = carried > 0 && nothing_came && failure.is_lost_connection();
+            if idempotent && was_lost_while_idle && !fresh_only {
                 fresh_only = true;
                 self.log_retry(&failure);
-            } else if replayable
-                && failure.is_retryable()
-                && self.tries < self.worker.config.retries
-            {
+            } else if self.tries < config.retries && self.may_be_repeated(&failure) {
                 self.log_retry(&failure);
-                self.request.pause(self.worker.config.retry_interval);
+                // Status and headers may have been taken over.
+                self.request.retract();
+                self.request.pause(config.retry_interval);
             } else {
                 return Err(failure);
             }
         }
+    }
+
+    /// Whether the engine can have done nothing, or the administrator does not mind.
+    fn may_be_repeated(&self, failure: &Failure) -> bool {
+        let (options, phase) = (self.worker.config.recovery, self.progress.phase);
+        failure.is_retryable()
+            || recovery::allows(options, failure, phase, self.request.facts().method)
     }
 
     /// One attempt: a connection, the exchange, and the connection's fate.
@@ -157,29 +171,38 @@ impl<R: Request> Serving<'_, R> {
         exchange: Exchange,
         sending: Sending,
         fresh_only: bool,
-    ) -> Result<(), Failure> {
-        self.progress = Progress { phase: Phase::Connect, received: 0, sent: 0, ..self.progress };
+    ) -> Result<Outcome, Failure> {
+        let Progress { body_read, .. } = self.progress;
+        self.progress = Progress { phase: Phase::Connect, body_read, ..Progress::new() };
         let config = &self.worker.config;
         let mut slot =
             self.worker.pool.acquire(config.acquire_timeout).ok_or(Failure::NoEndpoint {
                 size: config.pool_size,
                 waited: config.acquire_timeout,
             })?;
+        self.enter()?;
         let mut connection = self.connect(&mut slot, fresh_only)?;
         self.connection = (connection.id, connection.carried);
-        let mut drive = Drive {
-            worker: self.worker.name(),
-            request: self.request,
-            connection: &mut connection,
-            timeouts: Timeouts { reply: config.reply_timeout, socket: config.socket_timeout },
-            progress: &mut self.progress,
-            noticed: None,
+        let policy = self.request.policy();
+        let disable_reuse = policy.disable_reuse;
+        let timeouts = Timeouts {
+            reply: policy.reply_timeout.unwrap_or(config.reply_timeout),
+            socket: config.socket_timeout,
         };
+        let mut drive =
+            Drive::new(config, self.request, &mut connection, timeouts, &mut self.progress);
         let Finished { verdict, response } = drive.run(buffer, exchange, sending)?;
         match verdict {
+            Verdict::Reuse if disable_reuse => {
+                self.log_closed(Level::Debug, "reuse_disabled: JkOptions +DisableReuse");
+                // All that the engine needs has been read, so that a close without waiting for its
+                // own takes nothing away from it.
+                drop(connection);
+                drop(slot);
+            }
             Verdict::Reuse => {
                 connection.carried = connection.carried.saturating_add(1);
-                slot.release(connection);
+                slot.release(connection, Instant::now());
             }
             Verdict::Close(reason) => {
                 self.log_close(reason);
@@ -187,10 +210,31 @@ impl<R: Request> Serving<'_, R> {
                 drop(slot);
             }
         }
-        if response {
+        match response {
+            Response::Completed => Ok(Outcome::Completed),
+            Response::Replaced(status) => Ok(Outcome::ServerError(status)),
+            Response::Begun => {
+                let finished = self.request.finish_response(false);
+                finished.map(|()| Outcome::Completed).map_err(Failure::Response)
+            }
+        }
+    }
+
+    /// Counts the request in where it is not yet, unless the worker has enough (`busy_limit`).
+    fn enter(&mut self) -> Result<(), Failure> {
+        if self.busy.is_some() {
             return Ok(());
         }
-        self.request.finish_response(false).map_err(Failure::Response)
+        let Some((busy, count)) = self.worker.state().map(WorkerState::enter) else {
+            return Ok(());
+        };
+        match self.worker.config.busy_limit {
+            Some(limit) if count > limit => Err(Failure::Busy { limit }),
+            _ => {
+                self.busy = Some(busy);
+                Ok(())
+            }
+        }
     }
 
     /// An idle connection that is alive, or a new one.
@@ -240,18 +284,20 @@ impl<R: Request> Serving<'_, R> {
         let connector = Connector {
             target: &config.target,
             options: &config.connect,
-            known: &self.worker.known,
+            names: &self.worker.names,
         };
-        let (stream, failed) = connector.connect().map_err(Failure::Connect)?;
-        if let Some(failed) = failed {
-            jk_log!(
-                *self.request,
-                Level::Info,
-                "({}) connect_fallback: connected after other addresses failed: {failed}",
-                self.worker.name()
-            );
-        }
-        let mut connection = Connection { stream, id: slot.next_id(), carried: 0 };
+        let mut tell = |notice: &Notice| {
+            let level = match notice {
+                Notice::Fallback(_) | Notice::Moved { .. } => Level::Info,
+                Notice::Outdated { .. } | Notice::NoSource { .. } => Level::Warn,
+            };
+            let (name, event) = (self.worker.name(), notice.event());
+            jk_log!(*self.request, level, "({name}) {event}: {notice}");
+        };
+        let stream = connector.connect(&mut tell).map_err(Failure::Connect)?;
+        let now = Instant::now();
+        let mut connection =
+            Connection { stream, id: slot.next_id(), carried: 0, idle_since: now, checked_at: now };
         self.connection = (connection.id, 0);
         if let Some(timeout) = config.connect_ping.or(config.prepost_ping) {
             self.progress.phase = Phase::Cping;
@@ -330,14 +376,16 @@ impl<R: Request> Serving<'_, R> {
             _ if reason.is_fault() => Level::Warn,
             _ => Level::Debug,
         };
+        self.log_closed(level, format_args!("{}: {}", reason.event(), reason.sentence()));
+    }
+
+    fn log_closed(&self, level: Level, why: impl Display) {
         let (id, carried) = self.connection;
         jk_log!(
             *self.request,
             level,
-            "({}) {}: {}; the connection is closed, the response is complete; conn={id}/{carried}",
-            self.worker.name(),
-            reason.event(),
-            reason.sentence()
+            "({}) {why}; the connection is closed, the response is complete; conn={id}/{carried}",
+            self.worker.name()
         );
     }
 }
@@ -345,76 +393,6 @@ impl<R: Request> Serving<'_, R> {
 /// Methods that RFC 9110 9.2.2 calls idempotent.
 fn is_idempotent(method: &[u8]) -> bool {
     matches!(method, b"GET" | b"HEAD" | b"PUT" | b"DELETE" | b"OPTIONS" | b"TRACE")
-}
-
-/// Writes the request into `out`.
-fn encode<R: Request>(request: &R, config: &Ajp13Config, out: &mut Vec<u8>) -> Result<(), Failure> {
-    let facts = request.facts();
-    let is_token = !facts.method.is_empty() && facts.method.iter().copied().all(is_token_byte);
-    if !is_token || facts.method.len() > LONGEST_METHOD {
-        return Err(Failure::BadMethod);
-    }
-    let unsafe_byte = |b: &&u8| b.is_ascii_control() || **b == b' ';
-    if let Some(byte) = facts.query.unwrap_or_default().iter().find(unsafe_byte) {
-        return Err(Failure::BadQuery(*byte));
-    }
-    let forward = forward_request(&facts, config);
-    let headers = headers::forwarded(request.headers(), request.body());
-    forward.encode(headers.clone(), out, config.packet_size.bytes()).map_err(|source| {
-        let (largest, size) = largest_part(&facts, headers);
-        Failure::TooLarge { source, largest, size }
-    })
-}
-
-fn forward_request<'f>(facts: &Facts<'f>, config: &'f Ajp13Config) -> ForwardRequest<'f> {
-    let tls = facts.tls.unwrap_or_default();
-    ForwardRequest {
-        method: facts.method,
-        protocol: facts.protocol,
-        uri: facts.uri,
-        remote_addr: facts.remote_addr,
-        remote_host: facts.remote_host,
-        server_name: facts.server_name,
-        server_port: facts.server_port,
-        is_ssl: facts.tls.is_some(),
-        attributes: Attributes {
-            secret: config.secret.as_ref().map(Secret::expose),
-            remote_user: facts.remote_user,
-            auth_type: facts.auth_type,
-            query_string: facts.query,
-            route: facts.route,
-            ssl_cert: tls.certificate,
-            ssl_cipher: tls.cipher,
-            ssl_session: tls.session,
-            ssl_key_size: tls.key_size,
-            ssl_protocol: tls.protocol,
-            remote_port: facts.remote_port,
-            local_addr: facts.local_addr,
-            activation: Some(b"ACT"),
-            environment: facts.environment,
-        },
-    }
-}
-
-/// Name and size in bytes of what takes most room in a request that is too large.
-fn largest_part<'h>(
-    facts: &Facts<'_>,
-    headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
-) -> (String, usize) {
-    let certificate = facts.tls.and_then(|tls| tls.certificate).unwrap_or_default();
-    let fixed = [
-        ("the path".to_owned(), facts.uri.len()),
-        ("the query string".to_owned(), facts.query.unwrap_or_default().len()),
-        ("the client certificate".to_owned(), certificate.len()),
-    ];
-    headers
-        .map(|(name, value)| {
-            let name: &[u8] = name.get(..64).unwrap_or(name);
-            (format!("header {}", name.escape_ascii()), value.len())
-        })
-        .chain(fixed)
-        .max_by_key(|(_, size)| *size)
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,7 +1,13 @@
 //! Which headers pass, in both directions (spec/mod_jk.md 4.2, spec/reliability.md 0 and 2.3).
 #![forbid(unsafe_code)]
 
-use crate::host::RequestBody;
+use crate::host::{Policy, RequestBody};
+
+/// Whether a request header belongs to the framing of the client's connection, which ends here
+/// whatever is configured.
+fn is_framing(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"transfer-encoding")
+}
 
 /// Whether a request header ends at this hop, whatever the client says in `Connection`.
 fn is_hop_by_hop_request(name: &[u8]) -> bool {
@@ -16,7 +22,6 @@ fn is_hop_by_hop_request(name: &[u8]) -> bool {
             b"expect",
             b"te",
             b"trailer",
-            b"transfer-encoding",
             b"upgrade",
         ],
     )
@@ -52,11 +57,19 @@ pub fn connection_options(value: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
 
 /// The request headers that the engine gets, in the client's order. What the client named in
 /// `Connection` has been taken out by the host, which alone knows whether a header is still the
-/// client's.
+/// client's; with `JkOptions +ForwardHopByHop` it leaves them in.
 pub fn forwarded<'h>(
     headers: impl Iterator<Item = (&'h [u8], &'h [u8])> + Clone,
     body: RequestBody,
+    policy: &Policy<'_>,
 ) -> impl Iterator<Item = (&'h [u8], &'h [u8])> + Clone {
+    let (keeps_hop_by_hop, drops_underscores) =
+        (policy.forward_hop_by_hop, policy.drop_underscore_headers);
+    let is_dropped = move |name: &[u8]| {
+        is_framing(name)
+            || !keeps_hop_by_hop && is_hop_by_hop_request(name)
+            || drops_underscores && name.contains(&b'_')
+    };
     let mut length_sent = false;
     let is_length = |name: &[u8]| name.eq_ignore_ascii_case(b"content-length");
     // A body-less request says so explicitly, as C mod_jk does.
@@ -65,7 +78,7 @@ pub fn forwarded<'h>(
     headers
         .filter(move |header| {
             if !is_length(header.0) {
-                return !is_hop_by_hop_request(header.0);
+                return !is_dropped(header.0);
             }
             let wanted = match body {
                 RequestBody::None => is_zero(header.1),
@@ -111,8 +124,16 @@ mod tests {
     }
 
     fn sent<'a>(headers: &[(&'a str, &'a str)], body: RequestBody) -> Vec<String> {
+        sent_with(headers, body, &Policy::default())
+    }
+
+    fn sent_with<'a>(
+        headers: &[(&'a str, &'a str)],
+        body: RequestBody,
+        policy: &Policy<'_>,
+    ) -> Vec<String> {
         let headers = list(headers);
-        forwarded(headers.iter().copied(), body)
+        forwarded(headers.iter().copied(), body, policy)
             .map(|(n, v)| format!("{}: {}", n.escape_ascii(), v.escape_ascii()))
             .collect()
     }
@@ -146,6 +167,28 @@ mod tests {
             ("X_Under", "kept"),
         ];
         assert_eq!(sent(&all, RequestBody::Unknown), ["X_Under: kept"]);
+    }
+
+    #[test]
+    fn options_say_otherwise_of_hop_by_hop_headers_and_underscores() {
+        let all = [
+            ("Connection", "x"),
+            ("TE", "trailers"),
+            ("Proxy", "x"),
+            ("Transfer-Encoding", "chunked"),
+            ("X_Under", "x"),
+        ];
+        let policy = Policy { forward_hop_by_hop: true, ..Policy::default() };
+        assert_eq!(
+            sent_with(&all, RequestBody::Unknown, &policy),
+            ["Connection: x", "TE: trailers", "Proxy: x", "X_Under: x"]
+        );
+        let policy = Policy { drop_underscore_headers: true, ..Policy::default() };
+        let length = [("Content-Length", "7"), ("X_Under", "x"), ("X-Dash", "x")];
+        assert_eq!(
+            sent_with(&length, RequestBody::Length(7), &policy),
+            ["Content-Length: 7", "X-Dash: x"]
+        );
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! What a worker does with a request: pool, exchange, retries, errors (spec/mod_jk.md 5).
 //!
 //! ```text
-//! forward   prepare → acquire → exchange → retry or give up
-//! pool      connections of one worker in one process     endpoint  one connection
-//! buffers   memory that a running exchange borrows       headers   which headers pass
-//! error     why a request failed, and what follows from it
+//! forward      prepare → acquire → exchange → retry or give up
+//! prepare      the request as a packet                      headers   which headers pass
+//! exchange     one request and its answer on a connection
+//! upload       the request body on its way                  head      what follows from a status
+//! pool         connections of one worker in one process     endpoint  one connection
+//! maintenance  idle connections: closed in time, or pinged
+//! buffers      memory that a running exchange borrows
+//! error        why a request failed, and what follows from it
+//! recovery     what else the administrator wants to be sent again
 //! ```
 //!
 //! Knows a web server only through [`crate::host`].
@@ -15,9 +20,21 @@ mod endpoint;
 mod error;
 mod exchange;
 pub mod forward;
+mod head;
 pub mod headers;
+mod maintenance;
+#[cfg(test)]
+mod policy_tests;
 pub mod pool;
+mod prepare;
+mod recovery;
+#[cfg(test)]
+mod resend_tests;
+#[cfg(test)]
+mod testing;
+mod upload;
 pub mod uri;
 
 pub use error::{Failure, Phase};
 pub use forward::{Outcome, Worker, serve};
+pub use maintenance::Schedule;

@@ -4,7 +4,7 @@ use super::with;
 use crate::support::client;
 use crate::support::engine::Engine;
 use crate::support::httpd::{Httpd, Module, Mpm};
-use crate::support::{DEADLINE, Endpoint, ReservedPort};
+use crate::support::{DEADLINE, Endpoint, ReservedPort, wait_until};
 
 /// A line of JkLogFile, taken apart.
 #[derive(Debug)]
@@ -212,4 +212,74 @@ fn a_virtual_host_or_a_location_can_have_its_own_level_in_the_error_log() {
     assert_eq!(client::get(httpd.addr(), "/loud").status(), 200);
     assert!(httpd.wait_log("[jk:debug]", DEADLINE), "{}", httpd.error_log());
     assert!(!httpd.error_log().contains("/quiet"), "{}", httpd.error_log());
+}
+
+#[test]
+fn a_piped_log_gets_the_lines_and_is_started_again() {
+    let engine = Engine::recording().start();
+    let script = "#!/bin/sh\necho $$ > @ROOT@/logs/pid.log\nexec cat >> @ROOT@/logs/piped.log\n";
+    let httpd = with("JkLogFile \"|/bin/sh @ROOT@/conf/pipe.sh\"\nJkLogLevel debug\nJkMount /* w")
+        .file("conf/pipe.sh", script)
+        .worker("w", &engine.endpoint())
+        .start();
+    let file = |name: &str| {
+        std::fs::read_to_string(httpd.path(&format!("logs/{name}.log"))).unwrap_or_default()
+    };
+    let ask = |path: &str| {
+        assert_eq!(client::get(httpd.addr(), path).status(), 200);
+        let expected = format!("mapped: {path} to worker w");
+        wait_until("the line of the program", || file("piped").contains(&expected));
+    };
+    ask("/first");
+    let pid = || file("pid").trim().parse::<i32>().unwrap_or(0);
+    let first = pid();
+    assert!(first > 1, "{first}");
+    // SAFETY: kill has no memory effects; the process is the program that this httpd has started.
+    assert_eq!(unsafe { libc::kill(first, libc::SIGTERM) }, 0);
+    wait_until("another program", || pid() > 1 && pid() != first);
+    ask("/second");
+}
+
+#[test]
+fn a_request_log_is_written_whatever_the_level_is() {
+    let engine = Engine::recording().start();
+    let format = "JkRequestLogFormat \"%w %m %U %q %s %b %B %H %V %R\"";
+    for (target, level) in [("JkLogFile logs/jk.log\nJkLogLevel emerg", "warn"), ("", "emerg")] {
+        let lines = format!(
+            "{target}\nLogLevel {level}\n{format}\nJkMount /app/* w\nJkMount /dead/* nobody"
+        );
+        let httpd = with(&lines).worker("w", &engine.endpoint()).start();
+        assert_eq!(client::get(httpd.addr(), "/app/a%0Ab?q=1").status(), 200);
+        assert_eq!(client::get(httpd.addr(), "/dead/x").status(), 500);
+        assert_eq!(client::get(httpd.addr(), "/other").status(), 404);
+        let log = if target.is_empty() { httpd.error_log() } else { httpd.jk_log() };
+        let is_line = |line: &&str| line.contains(" GET /");
+        let found: Vec<&str> = log.lines().filter(is_line).collect();
+        let [first, second] = found[..] else { panic!("not two lines:\n{log}") };
+        assert!(first.contains("w GET /app/a?b ?q=1 200 10 10 HTTP/1.1 localhost -"), "{first}");
+        assert!(second.contains("nobody GET /dead/x  500 "), "{second}");
+    }
+}
+
+#[test]
+fn lines_begin_with_the_stamp_of_their_server() {
+    let engine = Engine::recording().start();
+    let httpd = with(
+        "JkLogFile logs/jk.log\nJkLogLevel debug\nJkLogStampFormat \"<main %Q> \"\nJkMount /* w",
+    )
+    .worker("w", &engine.endpoint())
+    .vhost("other.test", "JkLogStampFormat \"<host %q %Q> \"\nJkMount /* w")
+    .vhost("same.test", "JkMount /* w")
+    .start();
+    let stamp_of = |addr, path: &str| {
+        assert_eq!(client::get(addr, path).status(), 200);
+        let log = httpd.jk_log();
+        let line = log.lines().find(|line| line.contains(&format!("mapped: {path} "))).expect("it");
+        let stamp = line.split_once("> ").expect("a stamp").0.to_owned();
+        let shape = |c: char| if c.is_ascii_digit() { '9' } else { c };
+        stamp.chars().map(shape).collect::<String>()
+    };
+    assert_eq!(stamp_of(httpd.addr(), "/a"), "<main 999");
+    assert_eq!(stamp_of(httpd.vhost("other.test"), "/b"), "<host %q 999");
+    assert_eq!(stamp_of(httpd.vhost("same.test"), "/c"), "<main 999");
 }
