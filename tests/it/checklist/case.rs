@@ -43,7 +43,7 @@ pub(super) enum Place {
 }
 
 /// What happens besides question and answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Scene {
     Plain,
     /// The engine answers only when the variant with this number has its answer: 0 is the case as
@@ -62,6 +62,9 @@ pub(super) enum Scene {
     },
     /// The case is answered while the other variants still wait.
     Hangs,
+    /// The engine sends this and waits: of the case as it stands the client sees something by then,
+    /// of the other variants nothing.
+    Streams(fn() -> Vec<u8>),
     /// After the answer nothing is asked until the engine sees the connection of this variant
     /// closed, or pinged.
     Idle {
@@ -354,6 +357,12 @@ impl Case {
     /// Ours does what `change` makes of what the C module does.
     pub(super) fn differs(mut self, row: &'static str, change: fn(&mut Seen)) -> Self {
         self.difference = Some(Difference { row, ours: Ours::Changed(change) });
+        self
+    }
+
+    /// Ours refuses the request with `status`.
+    pub(super) fn refused(mut self, row: &'static str, status: u16) -> Self {
+        self.difference = Some(Difference { row, ours: Ours::Refused(status) });
         self
     }
 

@@ -34,6 +34,7 @@ fn renamed() -> Vec<Case> {
         named("JkAuthTypeIndicator", "Digest"),
         named("JkLocalNameIndicator", "www.example.test"),
         named("JkLocalPortIndicator", "4712"),
+        named("JkLocalAddrIndicator", "192.0.2.1").ours_alone(),
         named("JkIgnoreCLIndicator", "1").asks([post("/x", b"body")]),
         site(
             "JkWorkerIndicator",
@@ -97,6 +98,8 @@ fn variables() -> Vec<Case> {
         variable("JK_AUTH_TYPE", "Basic"),
         variable("JK_LOCAL_NAME", "name.example.test"),
         variable("JK_LOCAL_NAME", ""),
+        site("JK_LOCAL_ADDR", "JkMount /* @\nSetEnvIf Request_URI . JK_LOCAL_ADDR=192.0.2.1")
+            .differs("JK_LOCAL_ADDR in a virtual host", |seen| seen.with_local_addr(b"192.0.2.1")),
         variable("JK_LOCAL_PORT", "99"),
         variable("JK_LOCAL_PORT", "many"),
         variable("JK_IGNORE_CL", "1").asks([post("/x", b"body")]),

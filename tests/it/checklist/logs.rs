@@ -26,7 +26,8 @@ fn worker_log() -> Vec<Case> {
         log("JkLogFile", "> JkLogFile logs/@.log").own("[error]"),
         log("JkLogLevel info", "JkLogFile logs/@.log\n> JkLogLevel info").own("[debug]"),
         log("JkLogLevel error", "JkLogFile logs/@.log\n> JkLogLevel emerg").own("[error]"),
-        log("JkLogLevel trace", "JkLogFile logs/@.log\n> JkLogLevel trace").own("[trace]"),
+        site("JkLogLevel trace", "JkMount /* @\nJkLogFile logs/@.log\n> JkLogLevel trace")
+            .own("[trace]"),
         log("JkLogLevel in upper case", "JkLogFile logs/@.log\n> JkLogLevel EMERG").own("[error]"),
         log("JkLogLevel of no known name", "JkLogFile logs/@.log\n> JkLogLevel loud").own("[debug]"),
         log("JkLogStampFormat", "JkLogFile logs/@.log\n> JkLogStampFormat \"At %Y/%m/%d: \"")

@@ -5,6 +5,12 @@
 //! seen must change when the line is gone, and must be the same with both modules, unless the case
 //! names a row of misc/doc/COMPAT.md.
 
+use std::collections::BTreeSet;
+
+use crate::compliance::rows_that_name;
+use case::{Case, OnOurs, Side};
+use rows::ROWS;
+
 mod balancers;
 mod case;
 mod dialect;
@@ -101,4 +107,80 @@ fn the_properties_dialect_is_the_same() {
 #[test]
 fn mistakes_are_refused_with_the_same_words() {
     errors::group().check();
+}
+
+fn groups() -> Vec<run::Group> {
+    vec![
+        indicators::group(),
+        options::group(),
+        options::inheriting(),
+        mounts::group(),
+        mounts::copying(),
+        mounts::extending(),
+        logs::group(),
+        workers::group(),
+        workers::idle(),
+        balancers::group(),
+        starts::group(),
+        obsolete::group(),
+        dialect::group(),
+        errors::group(),
+    ]
+}
+
+/// Rows that the installed C module does not know.
+const NEWER: [&str; 1] = ["JkRequestIdIndicator"];
+
+/// Each row is taken out of a case with each module that knows it.
+#[test]
+fn every_row_has_a_case() {
+    let groups = groups();
+    let covered = |side: fn(&Case) -> bool| -> BTreeSet<String> {
+        let cases = groups.iter().flat_map(|group| &group.cases);
+        cases.filter(|case| side(case)).flat_map(Case::rows).collect()
+    };
+    let theirs = covered(|case| case.side != Side::Ours);
+    let ours = covered(|case| case.side != Side::C);
+    let lost = |covered: &BTreeSet<String>, known: &[&str]| -> Vec<&str> {
+        let rows = ROWS.into_iter().filter(|row| !known.contains(row));
+        rows.filter(|row| !covered.contains(*row)).collect()
+    };
+    assert_eq!(lost(&theirs, &NEWER), [""; 0], "not covered with the C module");
+    assert_eq!(lost(&ours, &[]), [""; 0], "not covered with ours");
+}
+
+#[test]
+fn there_are_enough_cases_and_each_has_its_name() {
+    let groups = groups();
+    for group in &groups {
+        let mut names: Vec<&str> = group.cases.iter().map(|case| case.name.as_str()).collect();
+        names.sort_unstable();
+        let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+        assert!(twice.is_empty(), "{}: {twice:?}", group.test);
+    }
+    let cases: usize = groups.iter().map(|group| group.cases.len()).sum();
+    assert!(cases >= 400, "{cases} cases");
+}
+
+/// Every difference is a row of misc/doc/COMPAT.md that names the test which shows it, and every
+/// row that names such a test is shown.
+#[test]
+fn differences_and_rows_are_the_same() {
+    let groups = groups();
+    let mut shown = BTreeSet::new();
+    for group in &groups {
+        for case in &group.cases {
+            let changed = case.difference.map(|difference| difference.row);
+            let lost = match case.ours {
+                OnOurs::NoEffect(row) => Some(row),
+                OnOurs::Same | OnOurs::Config(_) => None,
+            };
+            for row in changed.into_iter().chain(lost) {
+                shown.insert((row.to_owned(), group.test.to_owned()));
+            }
+        }
+    }
+    let tests: Vec<&str> = groups.iter().map(|group| group.test).collect();
+    let written = rows_that_name(&tests);
+    assert_eq!(shown, written, "left: what the cases show, right: what COMPAT.md says");
 }

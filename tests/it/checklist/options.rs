@@ -1,9 +1,8 @@
 //! JkOptions [1.2]: the sixteen words, their groups, and what a virtual host makes of the main
 //! server's.
 
-use super::case::{Case, Look, alone, get, site};
+use super::case::{Case, Look, Scene, alone, get, site};
 use super::run::Group;
-use crate::support::engine::Action;
 use crate::support::packet::{body_chunk, send_headers};
 
 /// With the defaults in the main server.
@@ -82,15 +81,17 @@ fn words() -> Vec<Case> {
         secure("ForwardSSLCertChain", "> JkOptions +ForwardSSLCertChain"),
         secure("ForwardKeySize", "> JkOptions -ForwardKeySize"),
         options("RejectUnsafeURI and a percent sign", "> JkOptions +RejectUnsafeURI"),
-        options("RejectUnsafeURI and a backslash", "> JkOptions +RejectUnsafeURI")
-            .gets(&["/x%5cy"]),
-        flushed("FlushPackets", "> JkOptions +FlushPackets"),
-        site("FlushHeader", "JkMount /* @\n> JkOptions +FlushHeader").asks([get("/x").scripted(
-            |conn, _| {
-                conn.send(&send_headers(200, "", &[("Content-Type", "text/plain")]))?;
-                Ok(Action::Close)
+        site("RejectUnsafeURI and a backslash", "JkMount /* @\n> JkOptions +RejectUnsafeURI")
+            .gets(&["/x%5cy"])
+            .refused("Backslash in a mapped path", 400),
+        site("FlushPackets", "JkMount /* @\n> JkOptions +FlushPackets").scene(Scene::Streams(
+            || {
+                [send_headers(200, "", &[("Content-Type", "text/plain")]), body_chunk(b"begin")]
+                    .concat()
             },
-        )]),
+        )),
+        site("FlushHeader", "JkMount /* @\n> JkOptions +FlushHeader")
+            .scene(Scene::Streams(|| send_headers(200, "", &[("Content-Type", "text/plain")]))),
         // Without effect, but for a warning of the whole server.
         alone("CollapseSlashesAll", "JkMount /* @\n> JkOptions +CollapseSlashesAll")
             .props("host=127.0.0.1")
@@ -98,15 +99,6 @@ fn words() -> Vec<Case> {
         options("CollapseSlashesNone", "JkOptions +CollapseSlashesNone"),
         options("CollapseSlashesUnmount", "JkOptions +CollapseSlashesUnmount"),
     ]
-}
-
-/// The engine goes after a part of the body: what was flushed has reached the client.
-fn flushed(name: &str, lines: &str) -> Case {
-    site(name, &format!("JkMount /* @\n{lines}")).asks([get("/x").scripted(|conn, _| {
-        conn.send(&send_headers(200, "", &[("Content-Type", "text/plain")]))?;
-        conn.send(&body_chunk(b"begin"))?;
-        Ok(Action::Close)
-    })])
 }
 
 fn rules() -> Vec<Case> {

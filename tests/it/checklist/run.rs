@@ -297,6 +297,7 @@ impl<'a> Stage<'a> {
                 names.iter().map(|name| self.talk(case, name)).collect()
             }
             Scene::Hangs => self.hang(case, &names),
+            Scene::Streams(begin) => self.stream(case, &names, begin),
             Scene::Held { settles, busy } => self.hold(case, &names, settles, busy),
             Scene::Edited { file, text, status } => {
                 names.iter().for_each(|name| drop(self.talk(case, name)));
@@ -434,6 +435,32 @@ impl<'a> Stage<'a> {
         std::iter::once(first).chain(others).collect()
     }
 
+    /// The engine sends the beginning of its answer, and the rest once the case's client has it.
+    fn stream(&self, case: &Case, names: &[String], begin: fn() -> Vec<u8>) -> Variants {
+        let gate = Gate::default();
+        let door = gate.clone();
+        let talk = case.questions().remove(0).scripted(move |conn, request| {
+            conn.read_body(request)?;
+            conn.send(&begin())?;
+            door.pass();
+            conn.send(&packet::end_response(true))?;
+            Ok(Action::Keep)
+        });
+        self.engines.set(&talk.reply);
+        let mut clients: Vec<Client> =
+            names.iter().rev().map(|name| self.ask(case, &talk, name)).collect();
+        clients.reverse();
+        clients[0].wait_for_bytes().expect("the beginning of the answer");
+        let silent: Vec<bool> = clients[1..].iter().map(Client::is_silent).collect();
+        gate.open();
+        let seen = clients.iter_mut().zip([false].iter().chain(&silent)).map(|(client, silent)| {
+            let answer = Answer::new(client.try_read_response(talk.methods()[0]));
+            let fact = format!("silent before the end: {silent}");
+            Seen { answers: vec![answer], facts: vec![fact], ..Seen::default() }
+        });
+        seen.collect()
+    }
+
     fn ask(&self, case: &Case, talk: &Talk, name: &str) -> Client {
         let mut client = Client::connect(self.addr(case));
         client.send(&Self::bytes(talk, name)).expect("httpd reads");
@@ -443,12 +470,16 @@ impl<'a> Stage<'a> {
     /// Waits until the engine sees what becomes of an idle connection.
     fn wait(&self, number: usize, case: &Case, variants: &mut Variants) {
         let Scene::Idle { settles } = case.scene else { return };
-        wait_until("an idle connection is looked after", || {
-            self.fate(&name(number, settles)) != "open, without pings"
-        });
+        self.wait_idle(&name(number, settles));
         for (at, seen) in variants.iter_mut().enumerate() {
             seen.facts.push(self.fate(&name(number, at)));
         }
+    }
+
+    fn wait_idle(&self, name: &str) {
+        wait_until("an idle connection is looked after", || {
+            self.fate(name) != "open, without pings"
+        });
     }
 
     /// What became of the site's connections after their last request.
@@ -497,6 +528,12 @@ impl<'a> Stage<'a> {
             match builder.try_start() {
                 Ok(mut httpd) => {
                     seen = self.talk(case, &name);
+                    if let Scene::Idle { settles } = case.scene {
+                        if settles == variant {
+                            self.wait_idle(&name);
+                        }
+                        seen.facts.push(self.fate(&name));
+                    }
                     for look in &case.looks {
                         if let Look::Exists(path) = look {
                             let found = exists(&httpd.path(&path.replace('@', &name)));

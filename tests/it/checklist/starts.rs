@@ -1,6 +1,6 @@
 //! What belongs to the whole server, each with an httpd of its own [1.1] [2.3].
 
-use super::case::{Case, Look, alone};
+use super::case::{Case, Look, Scene, alone};
 use super::run::Group;
 
 pub(super) fn group() -> Group {
@@ -33,6 +33,28 @@ fn cases() -> Vec<Case> {
             .says("You can remove the JkShmSize directive", "JkShmSize"),
         alone("JkWatchdogInterval", "JkMount /* @\n> JkWatchdogInterval 7")
             .says("Watchdog thread initialized with 7 second interval", "watchdog"),
+        alone("maintain", "JkMount /* @\nJkWatchdogInterval 1")
+            .props("connection_pool_minsize=0\nconnection_pool_timeout=1")
+            .workers("> worker.maintain=1")
+            .scene(Scene::Idle { settles: 0 }),
+        // Ours looks after connections unless this says 0.
+        alone("JkWatchdogInterval 0", "JkMount /* @\n> JkWatchdogInterval 0")
+            .props("connection_pool_minsize=0\nconnection_pool_timeout=1")
+            .workers("worker.maintain=1")
+            .scene(Scene::Idle { settles: 1 })
+            .ours_alone(),
+        alone(
+            "JkLocalAddrIndicator",
+            "JkMount /* @\nSetEnvIf Request_URI . MINE=192.0.2.1\n> JkLocalAddrIndicator MINE",
+        ),
+        // Type ajp14 does not start without it.
+        alone("secretkey", "JkMount /y @")
+            .props("type=ajp14\nport={dead}\n> secretkey=hush")
+            .no_effect("Workers of type ajp14"),
+        alone("secretkey of ajp13", "JkMount /* @")
+            .props("> secretkey=hush")
+            .says("", "worker.@.secretkey: ")
+            .ours_alone(),
         alone("balanced_workers", "JkMount /* @")
             .props("type=lb\n> balanced_workers=@x")
             .workers("worker.@x.port={one}"),

@@ -189,6 +189,11 @@ impl Client {
         silent
     }
 
+    /// Waits until a byte has come, or the server closes the connection.
+    pub(crate) fn wait_for_bytes(&mut self) -> io::Result<()> {
+        self.stream.fill_buf().map(|_| ())
+    }
+
     /// Sends bytes as they are.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)
