@@ -4,43 +4,49 @@
 use std::time::Duration;
 
 use super::{
+    pings::Pings,
     properties::Property,
     settings::{BYTES, COUNT, Settings, unless_zero},
     target::target,
-    text::{quoted, suggestion},
-    worker::{Ajp13Config, ConnectOptions, PacketSize, RecoveryOptions, Secret, StatusList},
+    text::quoted,
+    value,
+    worker::{
+        Ajp13Config, ConnectOptions, MAX_NAME, PacketSize, RecoveryOptions, Secret, StatusList,
+    },
 };
-
-/// The types of C mod_jk.
-const TYPES: [&str; 5] = ["ajp12", "ajp13", "ajp14", "lb", "status"];
 
 /// Decided in spec/reliability.md 0; C mod_jk leaves it to the system.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const DEFAULT_PING_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_DNS_TTL: Duration = Duration::from_secs(60);
-const DEFAULT_RETRIES: u32 = 2;
-const DEFAULT_RETRY_INTERVAL: Duration = Duration::from_millis(100);
+pub(super) const DEFAULT_RETRIES: u32 = 2;
+pub(super) const DEFAULT_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Reads one worker. `default_pool_size` is at least 1.
-pub(super) fn worker(settings: &mut Settings<'_>, default_pool_size: usize) -> Ajp13Config {
-    check_type(settings);
+/// Idle connections that live longer than this, in seconds, meet engines that have closed them.
+const LONG_IDLE: u64 = 60;
+
+/// All that `recovery_options` can say.
+const RECOVERY_BITS: u32 = 31;
+
+/// Reads one worker. `threads` is how many connections a process can use, at least 1.
+pub(super) fn worker(settings: &mut Settings<'_>, threads: usize) -> Ajp13Config {
     let packet_size = packet_size(settings);
     let socket_timeout = settings.seconds("socket_timeout").and_then(unless_zero);
     let pings = Pings::read(settings);
-    let retries = retries(settings);
-    let pool_size = pool_size(settings, default_pool_size);
-    let retry_interval = settings.milliseconds("retry_interval").unwrap_or(DEFAULT_RETRY_INTERVAL);
+    let retries = settings.at_least("retries", 1, DEFAULT_RETRIES);
+    let retry_interval = retry_interval(settings);
+    let acquire_timeout = settings
+        .milliseconds("connection_acquire_timeout")
+        .unwrap_or(retry_interval.saturating_mul(retries));
+    let pool_size = pool_size(settings, threads, acquire_timeout);
     Ajp13Config {
         name: settings.name.clone(),
         target: target(settings),
         secret: settings.find("secret").map(|found| Secret::new(&found.value)),
         packet_size,
         pool_size,
-        pool_min_size: pool_size.div_ceil(2),
-        pool_idle_timeout: None,
-        acquire_timeout: settings
-            .milliseconds("connection_acquire_timeout")
-            .unwrap_or(retry_interval.saturating_mul(retries)),
+        pool_min_size: pool_min_size(settings, pool_size),
+        pool_idle_timeout: pool_idle_timeout(settings, &pings),
+        acquire_timeout,
         connect: ConnectOptions {
             socket_connect_timeout: match settings.milliseconds("socket_connect_timeout") {
                 Some(time) => unless_zero(time),
@@ -49,46 +55,26 @@ pub(super) fn worker(settings: &mut Settings<'_>, default_pool_size: usize) -> A
             keepalive: settings.switch("socket_keepalive", false),
             buffer: buffer(settings, packet_size),
             prefer_ipv6: settings.switch("prefer_ipv6", false),
-            source: None,
-            dns_ttl: DEFAULT_DNS_TTL,
+            source: source(settings),
+            dns_ttl: settings.long_seconds("dns_ttl").unwrap_or(DEFAULT_DNS_TTL),
         },
         socket_timeout,
         connect_ping: pings.connect,
         prepost_ping: pings.prepost,
-        ping_interval: None,
-        idle_ping: Some(DEFAULT_PING_TIMEOUT),
+        ping_interval: pings.interval,
+        idle_ping: unless_zero(pings.timeout),
         reply_timeout: settings.milliseconds("reply_timeout").and_then(unless_zero),
         retries,
         retry_interval,
-        recovery: RecoveryOptions::default(),
-        fail_on_status: StatusList::default(),
-        busy_limit: None,
+        recovery: recovery(settings),
+        fail_on_status: fail_on_status(settings),
+        busy_limit: positive(settings, "busy_limit"),
     }
 }
 
-fn check_type(settings: &mut Settings<'_>) {
-    let Some(found) = settings.find("type") else { return };
-    let shown = quoted(&found.value);
-    match found.value.as_slice() {
-        b"ajp13" => {}
-        b"lb" | b"status" => settings.error(
-            found,
-            format!("type {shown} is not supported yet by this version"),
-            "use type ajp13, or take the worker out of worker.list",
-        ),
-        b"ajp12" | b"ajp14" => settings.error(
-            found,
-            format!("type {shown} is not supported"),
-            "use type ajp13, which every Tomcat speaks",
-        ),
-        unknown => {
-            let remedy = match suggestion(unknown, TYPES) {
-                Some(near) => format!("did you mean {near}?"),
-                None => format!("use one of {}", TYPES.join(", ")),
-            };
-            settings.error(found, format!("there is no worker type {shown}"), &remedy);
-        }
-    }
+/// The pause between attempts or rounds. A few milliseconds make sense here.
+pub(super) fn retry_interval(settings: &mut Settings<'_>) -> Duration {
+    settings.milliseconds_from("retry_interval", 10).unwrap_or(DEFAULT_RETRY_INTERVAL)
 }
 
 fn packet_size(settings: &mut Settings<'_>) -> PacketSize {
@@ -107,280 +93,182 @@ fn packet_size(settings: &mut Settings<'_>) -> PacketSize {
     size
 }
 
-fn pool_size(settings: &mut Settings<'_>, default: usize) -> usize {
-    let Some(asked) = settings.number("connection_pool_size", &COUNT) else { return default };
-    let Some(found) = settings.find("connection_pool_size") else { return default };
-    match usize::try_from(asked) {
-        Ok(0) => {
-            let what = "a pool of 0 connections can serve no request";
-            settings.error(found, what, "use at least 1, or remove the line");
-            default
-        }
-        Ok(size) => size,
-        Err(_) => {
+fn pool_size(settings: &mut Settings<'_>, threads: usize, acquire_timeout: Duration) -> usize {
+    // C mod_jk goes on to the old name when today's has no number from 0 up.
+    for name in ["connection_pool_size", "cachesize"] {
+        let Some(found) = settings.find(name) else { continue };
+        let Some(asked) = settings.number(name, &COUNT) else { continue };
+        let Ok(size) = usize::try_from(asked) else {
             let what = format!("{asked} is less than nothing, the default is used");
             settings.warning(found, what, "use at least 1, or remove the line");
-            default
+            continue;
+        };
+        if size == 0 {
+            let what = "a pool of 0 connections can serve no request";
+            settings.error(found, what, "use at least 1, or remove the line");
+            return threads;
+        }
+        if size < threads {
+            let what = format!(
+                "{size} connections for {threads} threads: when all are in use, further requests \
+                 wait {} ms and get 503",
+                acquire_timeout.as_millis()
+            );
+            let remedy = format!("use at least {threads}, or remove the line");
+            settings.warning(found, what, &remedy);
+        }
+        return size;
+    }
+    threads
+}
+
+fn pool_min_size(settings: &mut Settings<'_>, pool_size: usize) -> usize {
+    let default = pool_size.div_ceil(2);
+    let Some(asked) = settings.number("connection_pool_minsize", &COUNT) else { return default };
+    match usize::try_from(asked) {
+        Ok(size) if size <= pool_size => size,
+        // To C mod_jk a negative number is a huge one.
+        _ => {
+            if let Some(found) = settings.find("connection_pool_minsize") {
+                let what = format!(
+                    "{asked} is not from 0 to {pool_size}, the size of the pool: no idle \
+                     connection is closed"
+                );
+                settings.warning(found, what, "use a smaller number, or remove the line");
+            }
+            pool_size
         }
     }
 }
 
-fn retries(settings: &mut Settings<'_>) -> u32 {
-    let Some(asked) = settings.number("retries", &COUNT) else { return DEFAULT_RETRIES };
-    match u32::try_from(asked) {
-        Ok(retries) if retries > 0 => retries,
-        _ => {
-            if let Some(found) = settings.find("retries") {
-                settings.warning(found, format!("{asked} is read as 1"), "use at least 1");
-            }
-            1
+fn pool_idle_timeout(settings: &mut Settings<'_>, pings: &Pings) -> Option<Duration> {
+    for name in ["connection_pool_timeout", "cache_timeout"] {
+        let Some(time) = settings.seconds(name) else { continue };
+        let Some(found) = settings.find(name) else { continue };
+        // As with the size: a negative number is none.
+        if settings.is_negative(name) {
+            continue;
         }
+        let seconds = time.as_secs();
+        if seconds > LONG_IDLE && pings.interval.is_none() && pings.prepost.is_none() {
+            let what = format!(
+                "connections that are idle for up to {seconds} seconds are used again: where the \
+                 engine closes them earlier, requests find them closed"
+            );
+            let remedy = format!(
+                "set keepAliveTimeout of its connector to {seconds}000 or more, and ping_mode=P"
+            );
+            settings.warning(found, what, &remedy);
+        }
+        return unless_zero(time);
     }
+    None
+}
+
+/// A number that 0 switches off.
+fn positive(settings: &mut Settings<'_>, property: &str) -> Option<u32> {
+    let asked = settings.number(property, &COUNT)?;
+    let Ok(number) = u32::try_from(asked) else {
+        if let Some(found) = settings.find(property) {
+            let what = format!("{asked} is less than nothing, 0 is used");
+            settings.warning(found, what, COUNT.remedy);
+        }
+        return None;
+    };
+    (number > 0).then_some(number)
 }
 
 fn buffer(settings: &mut Settings<'_>, packet_size: PacketSize) -> Option<usize> {
-    let bytes = settings.number("socket_buffer", &BYTES)?;
-    let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes > 0)?;
+    let asked = settings.number("socket_buffer", &BYTES)?;
+    let found = settings.find("socket_buffer")?;
+    let Ok(bytes) = usize::try_from(asked) else {
+        let what = format!("{asked} is less than nothing, 0 is used");
+        settings.warning(found, what, BYTES.remedy);
+        return None;
+    };
+    if bytes == 0 {
+        return None;
+    }
+    if bytes < packet_size.bytes() {
+        let what = format!("{bytes} is raised to {}, the size of a packet", packet_size.bytes());
+        settings.warning(found, what, "use at least that, or remove the line");
+    }
     Some(bytes.max(packet_size.bytes()))
 }
 
-/// When a connection is pinged, and how long the engine may take to answer.
-struct Pings {
-    connect: Option<Duration>,
-    prepost: Option<Duration>,
+fn source(settings: &mut Settings<'_>) -> Option<String> {
+    let found = settings.find("source")?;
+    if found.value.len() > MAX_NAME {
+        let what = format!("the address has {} bytes, the limit is {MAX_NAME}", found.value.len());
+        settings.error(found, what, "use a shorter name, or the address");
+        return None;
+    }
+    let Ok(source) = std::str::from_utf8(&found.value) else {
+        let what = format!("{} is not UTF-8 and is not used", quoted(&found.value));
+        settings.warning(found, what, "use an address of this host");
+        return None;
+    };
+    Some(source.to_string())
 }
 
-impl Pings {
-    fn read(settings: &mut Settings<'_>) -> Pings {
-        let timeout = settings.milliseconds("ping_timeout").unwrap_or(DEFAULT_PING_TIMEOUT);
-        let mode = settings.find("ping_mode");
-        if let Some(mode) = mode {
-            Pings::check_mode(settings, mode);
+fn recovery(settings: &mut Settings<'_>) -> RecoveryOptions {
+    let Some(asked) = settings.number("recovery_options", &COUNT) else {
+        return RecoveryOptions::default();
+    };
+    let bits = asked.cast_unsigned();
+    if let Some(found) = settings.find("recovery_options") {
+        if bits & !RECOVERY_BITS != 0 {
+            let what = format!("{asked} has bits that mean nothing");
+            settings.warning(found, what, "use a sum of 1, 2, 4, 8 and 16");
         }
-        let has = |letter: u8| mode.is_some_and(|mode| Pings::has(mode, &[letter, b'A']));
-        // As in C mod_jk a time of 0 cannot switch off what the mode switches on.
-        let mut ping = |property: &str, letter: u8| {
-            let explicit = settings.milliseconds(property).and_then(unless_zero);
-            explicit.or_else(|| has(letter).then_some(timeout).and_then(unless_zero))
-        };
-        Pings { connect: ping("connect_timeout", b'C'), prepost: ping("prepost_timeout", b'P') }
+        if bits & 24 == 24 {
+            let what = format!(
+                "{asked} has the bits 8 (HEAD) and 16 (GET); C mod_jk ignores 16 beside 8, here \
+                 both count"
+            );
+            settings.warning(found, what, "take 16 out if GET must not be sent again");
+        }
     }
+    RecoveryOptions(Some(bits & RECOVERY_BITS))
+}
 
-    /// Whether a mode has one of these upper case letters, in either case.
-    fn has(mode: &Property, letters: &[u8]) -> bool {
-        mode.value.iter().any(|letter| letters.contains(&letter.to_ascii_uppercase()))
+fn fail_on_status(settings: &mut Settings<'_>) -> StatusList {
+    let Some(found) = settings.find("fail_on_status") else { return StatusList::default() };
+    let mut statuses: Vec<i32> = Vec::new();
+    for item in value::list(&found.value) {
+        if let Some(status) = status(settings, found, item, &statuses) {
+            statuses.push(status);
+        }
     }
+    StatusList::new(statuses)
+}
 
-    fn check_mode(settings: &mut Settings<'_>, mode: &Property) {
-        if Pings::has(mode, b"IA") {
-            let what = "interval pings (I, and A which includes them) are not supported yet by \
-                        this version";
-            settings.error(mode, what, "use CP");
-        }
-        if !mode.value.iter().all(|letter| b"CPIA".contains(&letter.to_ascii_uppercase())) {
-            let what = format!("{} has letters that mean nothing", quoted(&mode.value));
-            let remedy = "use C (ping after connecting), P (before each request) or CP";
-            settings.warning(mode, what, remedy);
-        }
+/// One item of the list; `None` for an item that could never match.
+fn status(
+    settings: &mut Settings<'_>,
+    found: &Property,
+    item: &[u8],
+    earlier: &[i32],
+) -> Option<i32> {
+    let read = value::list_integer(item);
+    let shown = quoted(item);
+    let remedy = "list single statuses, such as 500 or -503";
+    if !(100..=999).contains(&read.value.unsigned_abs()) {
+        settings.warning(found, format!("{shown} is no status, it never matches"), remedy);
+        return None;
     }
+    if !read.is_clean {
+        settings.warning(found, format!("{shown} is read as {}", read.value), remedy);
+    }
+    let status = read.value.unsigned_abs();
+    if earlier.iter().any(|earlier| earlier.unsigned_abs() == status) {
+        let what = format!("{} has no effect, {status} stands before it", read.value);
+        settings.warning(found, what, "keep one of them");
+        return None;
+    }
+    Some(read.value)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Defaults, Problems, Properties, Target, WorkerConfig, validate};
-
-    /// Worker `a` with these properties, and what is said about them.
-    fn read(lines: &str) -> (Ajp13Config, Vec<String>) {
-        let mut text = "worker.list=a\nworker.a.type=ajp13\n".to_string();
-        for line in lines.lines() {
-            text.push_str(&format!("worker.a.{line}\n"));
-        }
-        let (mut properties, mut problems) = (Properties::new(), Problems::new());
-        properties.read_text(text.as_bytes(), "w", &|_| None, &mut problems);
-        let mut workers = validate(&properties, &Defaults { pool_size: 25 }, &mut problems);
-        let shown = problems.iter().map(ToString::to_string).collect();
-        let WorkerConfig::Ajp13(config) = workers.workers.remove(0);
-        (*config, shown)
-    }
-
-    fn config(lines: &str) -> Ajp13Config {
-        let (config, problems) = read(lines);
-        assert_eq!(problems, [""; 0]);
-        config
-    }
-
-    const MS: Duration = Duration::from_millis(1);
-    const SECOND: Duration = Duration::from_secs(1);
-
-    #[test]
-    fn has_the_defaults_of_the_specification() {
-        let config = config("");
-        assert_eq!(config.target, Target::Tcp { host: "localhost".to_string(), port: 8009 });
-        assert_eq!(config.secret, None);
-        assert_eq!(config.packet_size, PacketSize::MIN);
-        assert_eq!(config.pool_size, 25);
-        assert_eq!(config.acquire_timeout, 200 * MS);
-        assert_eq!(config.connect.socket_connect_timeout, Some(10 * SECOND));
-        assert_eq!(config.connect.buffer, None);
-        assert!(!config.connect.keepalive && !config.connect.prefer_ipv6);
-        assert_eq!(config.socket_timeout, None);
-        assert_eq!((config.connect_ping, config.prepost_ping), (None, None));
-        assert_eq!(config.reply_timeout, None);
-        assert_eq!((config.retries, config.retry_interval), (2, 100 * MS));
-    }
-
-    #[test]
-    fn takes_over_what_is_set() {
-        let config = config(
-            "host=ivy\nport=8010\nsecret=s\nmax_packet_size=64k\nconnection_pool_size=7\n\
-             connection_acquire_timeout=1500\nsocket_connect_timeout=300\nsocket_keepalive=on\n\
-             socket_buffer=100k\nprefer_ipv6=true\nsocket_timeout=5\nreply_timeout=30000\n\
-             retries=3\nretry_interval=50",
-        );
-        assert_eq!(config.target, Target::Tcp { host: "ivy".to_string(), port: 8010 });
-        assert_eq!(config.secret, Some(Secret::new(b"s")));
-        assert_eq!(config.packet_size, PacketSize::MAX);
-        assert_eq!(config.pool_size, 7);
-        assert_eq!(config.acquire_timeout, 1500 * MS);
-        assert_eq!(config.connect.socket_connect_timeout, Some(300 * MS));
-        assert_eq!(config.connect.buffer, Some(102_400));
-        assert!(config.connect.keepalive && config.connect.prefer_ipv6);
-        assert_eq!(config.socket_timeout, Some(5 * SECOND));
-        assert_eq!(config.reply_timeout, Some(30 * SECOND));
-        assert_eq!((config.retries, config.retry_interval), (3, 50 * MS));
-    }
-
-    #[test]
-    fn derives_what_is_not_set() {
-        let connect = |lines| config(lines).connect.socket_connect_timeout;
-        assert_eq!(connect("socket_timeout=5"), Some(5 * SECOND));
-        assert_eq!(connect("socket_timeout=0"), Some(10 * SECOND));
-        assert_eq!(connect("socket_timeout=5\nsocket_connect_timeout=0"), None);
-        assert_eq!(config("retries=3\nretry_interval=50").acquire_timeout, 150 * MS);
-        assert_eq!(config("retry_interval=0").acquire_timeout, Duration::ZERO);
-        assert_eq!(config("connection_acquire_timeout=0").acquire_timeout, Duration::ZERO);
-        assert_eq!(config("socket_buffer=1").connect.buffer, Some(8192));
-        assert_eq!(config("socket_buffer=0").connect.buffer, None);
-    }
-
-    #[test]
-    fn pings_as_the_mode_and_the_timeouts_say() {
-        let pings = |lines| {
-            let config = config(lines);
-            (config.connect_ping, config.prepost_ping)
-        };
-        let ten = Some(10 * SECOND);
-        assert_eq!(pings("ping_timeout=7"), (None, None));
-        assert_eq!(pings("ping_mode=C"), (ten, None));
-        assert_eq!(pings("ping_mode=p"), (None, ten));
-        assert_eq!(pings("ping_mode=cP\nping_timeout=7"), (Some(7 * MS), Some(7 * MS)));
-        assert_eq!(pings("ping_mode=CP\nprepost_timeout=5"), (ten, Some(5 * MS)));
-        assert_eq!(pings("ping_mode=C\nconnect_timeout=0"), (ten, None));
-        assert_eq!(pings("ping_mode=CP\nping_timeout=0"), (None, None));
-        assert_eq!(pings("connect_timeout=5"), (Some(5 * MS), None));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_socket_wins_over_host_and_port() {
-        let socket = Target::Unix("/run/ivy/ajp.sock".into());
-        assert_eq!(config("socket=/run/ivy/ajp.sock").target, socket);
-        let (config, problems) = read("socket=/run/ivy/ajp.sock\nhost=ivy\nport=0");
-        assert_eq!(config.target, socket);
-        assert_eq!(
-            problems,
-            [
-                "w:4: worker.a.host: has no effect beside socket, which is used; remove it, or \
-                 remove socket",
-                "w:5: worker.a.port: has no effect beside socket, which is used; remove it, or \
-                 remove socket",
-            ]
-        );
-        let (_, problems) = read("socket=ajp.sock");
-        assert_eq!(
-            problems,
-            [
-                "w:3: worker.a.socket: \"ajp.sock\" is not an absolute path; begin it with /, such as \
-              /run/ivy/ajp.sock"
-            ]
-        );
-        let (_, problems) = read(&format!("socket=/{}", "x".repeat(200)));
-        assert!(problems[0].contains("the path has 201 bytes"), "{problems:?}");
-    }
-
-    #[test]
-    fn reads_odd_values_as_c_does_and_says_so() {
-        let (config, problems) = read(
-            "port=80x9\nreply_timeout=abc\nsocket_timeout=5s\nretries=0\nretry_interval=-1\n\
-             max_packet_size=9000\nconnection_pool_size=-5\nsocket_keepalive=maybe\nping_mode=CX",
-        );
-        assert_eq!(config.target, Target::Tcp { host: "localhost".to_string(), port: 80 });
-        assert_eq!(config.reply_timeout, None);
-        assert_eq!(config.socket_timeout, Some(5 * SECOND));
-        assert_eq!((config.retries, config.retry_interval), (1, Duration::ZERO));
-        assert_eq!(config.packet_size.bytes(), 9216);
-        assert_eq!(config.pool_size, 25);
-        assert_eq!(config.connect_ping, Some(10 * SECOND));
-        let mut problems = problems;
-        problems.sort();
-        assert_eq!(
-            problems,
-            [
-                "w:10: worker.a.socket_keepalive: \"maybe\" is neither on nor off, off is used; use \
-                 on or off",
-                "w:11: worker.a.ping_mode: \"CX\" has letters that mean nothing; use C (ping after \
-                 connecting), P (before each request) or CP",
-                "w:3: worker.a.port: \"80x9\" is not a port number, it is read as 80; use a number \
-                 from 1 to 65535",
-                "w:4: worker.a.reply_timeout: \"abc\" is not a number of milliseconds, the default \
-                 is used; use a whole number without a unit, such as 10000 for ten seconds",
-                "w:5: worker.a.socket_timeout: \"5s\" is not a number of seconds, it is read as 5; \
-                 use a whole number without a unit, such as 10 for ten seconds",
-                "w:6: worker.a.retries: 0 is read as 1; use at least 1",
-                "w:7: worker.a.retry_interval: -1 is less than nothing, 0 is used; use a whole \
-                 number without a unit, such as 10000 for ten seconds",
-                "w:8: worker.a.max_packet_size: 9000 is rounded to 9216; use a multiple of 1024 from \
-                 8192 to 65536, the same as packetSize of the engine",
-                "w:9: worker.a.connection_pool_size: -5 is less than nothing, the default is used; \
-                 use at least 1, or remove the line",
-            ]
-        );
-    }
-
-    #[test]
-    fn refuses_what_cannot_work() {
-        for (line, expected) in [
-            ("port=70000", "port: 70000 is not a port number; use a number from 1 to 65535"),
-            ("host=ivy:8010", "host: \"ivy:8010\" has a port; write host=ivy and port=8010"),
-            (
-                "connection_pool_size=0",
-                "connection_pool_size: a pool of 0 connections can serve no request; use at least \
-                 1, or remove the line",
-            ),
-            (
-                "ping_mode=A",
-                "ping_mode: interval pings (I, and A which includes them) are not supported yet by \
-                 this version; use CP",
-            ),
-        ] {
-            let (_, problems) = read(line);
-            assert_eq!(problems, [format!("w:3: worker.a.{expected}")]);
-        }
-    }
-
-    #[test]
-    fn warns_of_a_port_that_is_never_contacted() {
-        for port in ["0", "-1"] {
-            let (config, problems) = read(&format!("port={port}"));
-            assert_eq!(config.target, Target::Tcp { host: "localhost".to_string(), port: 0 });
-            assert_eq!(
-                problems,
-                [format!(
-                    "w:3: worker.a.port: {port} means that the engine is never contacted, requests \
-                     get 503; use a number from 1 to 65535"
-                )]
-            );
-        }
-    }
-}
+#[path = "ajp13_tests.rs"]
+mod tests;

@@ -7,7 +7,7 @@
 use std::{fmt, sync::Arc};
 
 /// Where a setting was read. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Place {
     /// The file's name as the administrator gave it, or the name of a directive.
     pub source: Arc<str>,
@@ -192,6 +192,9 @@ mod tests {
         assert!(problems.is_empty() && !problems.has_errors());
         problems.warning(&Place::new("workers.properties", 12), "worker.a.port", "bad", "do so");
         assert!(!problems.is_empty() && !problems.has_errors());
+        let mut strict = problems.clone();
+        strict.escalate();
+        assert!(strict.has_errors());
         problems.error(&Place::new("JkWorkersFile", 0), "", "worse", "");
         assert!(problems.has_errors());
         let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();

@@ -4,9 +4,27 @@
 
 use super::{
     error::{Place, Problems},
-    keys::{Key, WorkerKey},
+    keys::{Key, Kind, PATH, WorkerKey},
     text::{printable, suggestion},
 };
+
+/// What C mod_jk sees of a line: all up to its first NUL. `None` when there is nothing but blanks.
+pub(super) fn visible<'a>(
+    line: &'a [u8],
+    place: &Place,
+    problems: &mut Problems,
+) -> Option<&'a [u8]> {
+    let visible = line.split(|byte| *byte == 0).next().unwrap_or_default();
+    if visible.len() < line.len() {
+        problems.warning(place, "", "the line has a NUL byte and is read up to it", "remove it");
+    }
+    Some(trim(visible)).filter(|text| !text.is_empty())
+}
+
+/// A line of a file up to its comment.
+pub(super) fn without_comment(line: &[u8]) -> &[u8] {
+    line.split(|byte| *byte == b'#').next().unwrap_or_default()
+}
 
 /// Key and value of a line, both trimmed and not empty; `None` when C mod_jk ignores the line.
 pub(super) fn split<'a>(
@@ -14,12 +32,7 @@ pub(super) fn split<'a>(
     place: &Place,
     problems: &mut Problems,
 ) -> Option<(&'a [u8], &'a [u8])> {
-    // C mod_jk sees a line only up to its first NUL.
-    let visible = line.split(|byte| *byte == 0).next().unwrap_or_default();
-    if visible.len() < line.len() {
-        problems.warning(place, "", "the line has a NUL byte and is read up to it", "remove it");
-    }
-    let text = trim(visible.split(|byte| *byte == b'#').next().unwrap_or_default());
+    let text = trim(line);
     if text.is_empty() {
         return None;
     }
@@ -115,6 +128,15 @@ pub(super) fn property_of(key: &[u8]) -> Option<&'static Key> {
     let property = from_the_end.next()?;
     from_the_end.next()?;
     Key::find(property)
+}
+
+/// What a second line with a key means. C mod_jk looks at `_path` at the end of any name.
+pub(super) fn kind_of(key: &[u8]) -> Kind {
+    match property_of(key) {
+        Some(known) => known.kind,
+        None if key.ends_with(b"_path") => PATH,
+        None => Kind::Joined('*'),
+    }
 }
 
 /// The text before the next complete `$(name)`, the name, and the text after it.

@@ -6,21 +6,29 @@
 #![forbid(unsafe_code)]
 
 mod ajp13;
+pub mod balancer;
+mod effects;
 pub mod error;
 pub mod keys;
 mod line;
+mod pings;
 pub mod properties;
+mod reader;
+mod references;
 mod settings;
+pub mod status;
 mod target;
 pub mod text;
 pub mod value;
 pub mod worker;
 pub mod workers;
 
+pub use balancer::{Activation, BalanceLock, BalanceMethod, BalancerConfig, Member};
 pub use error::{Place, Problem, Problems, Severity};
 pub use properties::{Environment, Properties, Property};
+pub use status::{MemberHealth, Rating, StatusConfig};
 pub use worker::{
-    Ajp13Config, ConnectOptions, PacketSize, RecoveryOptions, Secret, StatusFailure, StatusList,
-    Target, WorkerConfig, WorkerName, WorkerNameError, Workers,
+    Ajp13Config, ConnectOptions, Label, PacketSize, RecoveryOptions, Secret, StatusFailure,
+    StatusList, Target, WorkerConfig, WorkerMount, WorkerName, WorkerNameError, Workers,
 };
 pub use workers::{Defaults, validate};

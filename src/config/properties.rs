@@ -14,11 +14,14 @@ use super::{
     text::printable,
 };
 
-/// Bytes of a physical line that are read as one line; the rest is the next line.
-pub const MAX_LINE: usize = 8192;
+/// Bytes of a physical line of a file that are read as one line; the rest is the next line.
+pub const MAX_LINE: usize = 8191;
+
+/// Longest line of JkWorkerProperty, in bytes.
+pub const MAX_DIRECTIVE: usize = 8192;
 
 /// `$(name)` that are replaced in one value; further ones stay as they are.
-const MAX_SUBSTITUTIONS: usize = 20;
+const MAX_SUBSTITUTIONS: usize = 21;
 
 /// Looks up an environment variable for `$(name)`.
 pub type Environment<'a> = &'a dyn Fn(&[u8]) -> Option<Vec<u8>>;
@@ -32,6 +35,8 @@ pub struct Property {
     pub value: Vec<u8>,
     /// The last line that set it.
     pub place: Place,
+    /// Whether it was taken over by a `reference`, so that its line has another key.
+    pub is_inherited: bool,
 }
 
 impl fmt::Debug for Property {
@@ -88,13 +93,15 @@ impl Properties {
                 );
             }
             for piece in physical.chunks(MAX_LINE) {
-                self.read(piece, &place, environment, problems);
+                if let Some(text) = line::visible(piece, &place, problems) {
+                    self.read(line::without_comment(text), &place, environment, problems);
+                }
             }
         }
     }
 
     /// Reads one line that stands elsewhere: the argument of JkWorkerProperty, `place` being the file
-    /// and line of the directive. Longer than [`MAX_LINE`] is an error.
+    /// and line of the directive. Longer than [`MAX_DIRECTIVE`] is an error. `#` begins no comment.
     pub fn read_line(
         &mut self,
         text: &[u8],
@@ -102,12 +109,21 @@ impl Properties {
         environment: Environment<'_>,
         problems: &mut Problems,
     ) {
-        if text.len() > MAX_LINE {
-            let what = format!("the line is longer than {MAX_LINE} bytes");
+        if text.len() > MAX_DIRECTIVE {
+            let what = format!("the line is longer than {MAX_DIRECTIVE} bytes");
             problems.error(place, "", what, "make it shorter");
             return;
         }
-        self.read(text, place, environment, problems);
+        if let Some(text) = line::visible(text, place, problems) {
+            let is_comment = |pair: &[u8]| matches!(pair, [b' ' | b'\t', b'#']);
+            if text.windows(2).any(is_comment) {
+                let key = text.split(|byte| *byte == b'=').next().unwrap_or_default();
+                let what = "the value goes on behind '#', which begins no comment here";
+                let remedy = "put the comment on a line of its own";
+                problems.warning(place, printable(line::trim(key)), what, remedy);
+            }
+            self.read(text, place, environment, problems);
+        }
     }
 
     /// The value of a key, or `None` when no line sets it.
@@ -123,6 +139,11 @@ impl Properties {
     /// All of them, in the order in which their keys appeared first.
     pub fn iter(&self) -> std::slice::Iter<'_, Property> {
         self.entries.iter()
+    }
+
+    /// One of [`Properties::iter`] by its position.
+    pub(super) fn at(&self, position: usize) -> Option<&Property> {
+        self.entries.get(position)
     }
 
     fn read(
@@ -190,11 +211,7 @@ impl Properties {
             self.set(key, value, place);
             return;
         };
-        let kind = match line::property_of(key) {
-            _ if self.is_map => Kind::Unique,
-            Some(known) => known.kind,
-            None => Kind::Joined('*'),
-        };
+        let kind = if self.is_map { Kind::Unique } else { line::kind_of(key) };
         let separator = match kind {
             Kind::List => ',',
             Kind::Unique => {
@@ -220,12 +237,25 @@ impl Properties {
     }
 
     fn set(&mut self, key: &[u8], value: Vec<u8>, place: &Place) {
-        let property = Property { key: key.to_vec(), value, place: place.clone() };
-        let at = self.positions.get(key).copied();
+        let property =
+            Property { key: key.to_vec(), value, place: place.clone(), is_inherited: false };
+        self.put(property);
+    }
+
+    /// Adds a property that another key inherits, unless that key is set.
+    pub(super) fn inherit(&mut self, key: Vec<u8>, from: &Property) {
+        if !self.positions.contains_key(&key) {
+            let Property { value, place, .. } = from.clone();
+            self.put(Property { key, value, place, is_inherited: true });
+        }
+    }
+
+    fn put(&mut self, property: Property) {
+        let at = self.positions.get(&property.key).copied();
         if let Some(existing) = at.and_then(|at| self.entries.get_mut(at)) {
             *existing = property;
         } else {
-            self.positions.insert(key.to_vec(), self.entries.len());
+            self.positions.insert(property.key.clone(), self.entries.len());
             self.entries.push(property);
         }
     }
@@ -285,8 +315,8 @@ mod tests {
         ] {
             assert_eq!(value(text, "b").as_deref(), Some(expected), "{text}");
         }
-        let many = format!("a=1\nb={}", "$(a)".repeat(22));
-        assert_eq!(value(&many, "b"), Some(format!("{}$(a)$(a)", "1".repeat(20))));
+        let many = format!("a=1\nb={}", "$(a)".repeat(23));
+        assert_eq!(value(&many, "b"), Some(format!("{}$(a)$(a)", "1".repeat(21))));
         assert_eq!(value("b=$(EMPTY)", "b"), None);
     }
 
@@ -303,6 +333,7 @@ mod tests {
             ("worker.a.distance", "1*2"),
             ("worker.maintain", "1*2"),
             ("variable", "1*2"),
+            ("my_path", path),
             ("host", "1*2"),
         ] {
             let merged = value(&format!("{key}=1\n{key}=2"), key);
@@ -335,10 +366,11 @@ mod tests {
 
     #[test]
     fn reads_a_long_line_as_several() {
-        let long = format!("a={}b=2", " ".repeat(MAX_LINE - 2));
+        let long = format!("a=1{}b=2", " ".repeat(MAX_LINE - 3));
         let (properties, problems) = read(long.as_bytes());
+        assert_eq!(properties.value(b"a"), Some(&b"1"[..]));
         assert_eq!(properties.value(b"b"), Some(&b"2"[..]));
-        assert!(problems[0].starts_with("w.properties:1: the line is longer than 8192 bytes"));
+        assert!(problems[0].starts_with("w.properties:1: the line is longer than 8191 bytes"));
     }
 
     #[test]
@@ -346,12 +378,29 @@ mod tests {
         let mut properties = Properties::new();
         let mut problems = Problems::new();
         let place = Place::new("httpd.conf", 7);
-        let fits = format!("a={}", "x".repeat(MAX_LINE - 2));
+        let fits = format!("a={}", "x".repeat(MAX_DIRECTIVE - 2));
         properties.read_line(fits.as_bytes(), &place, &|_| None, &mut problems);
         assert!(problems.is_empty());
         properties.read_line(format!("{fits}x").as_bytes(), &place, &|_| None, &mut problems);
         assert!(problems.has_errors());
-        assert_eq!(properties.value(b"a").map(<[u8]>::len), Some(MAX_LINE - 2));
+        assert_eq!(properties.value(b"a").map(<[u8]>::len), Some(MAX_DIRECTIVE - 2));
+    }
+
+    #[test]
+    fn a_directive_has_no_comments() {
+        let (mut properties, mut problems) = (Properties::new(), Problems::new());
+        let place = Place::new("httpd.conf", 7);
+        properties.read_line(b"worker.a.secret=a#b", &place, &|_| None, &mut problems);
+        assert_eq!(properties.value(b"worker.a.secret"), Some(&b"a#b"[..]));
+        assert!(problems.is_empty());
+        properties.read_line(b"worker.a.port = 1 # c", &place, &|_| None, &mut problems);
+        assert_eq!(properties.value(b"worker.a.port"), Some(&b"1 # c"[..]));
+        let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            ["httpd.conf:7: worker.a.port: the value goes on behind '#', which begins no comment \
+              here; put the comment on a line of its own"]
+        );
     }
 
     #[test]

@@ -13,27 +13,43 @@ pub struct Integer {
 /// Reads an integer: sign, decimal digits, `k` or `m` in either case. `None`, which means the
 /// default, when no digit is there or the number does not fit 32 bits.
 pub fn integer(text: &[u8]) -> Option<Integer> {
+    let (number, rest) = digits(text)?;
+    let (factor, rest) = match rest {
+        [b'k' | b'K', after @ ..] => (1024, after),
+        [b'm' | b'M', after @ ..] => (1024 * 1024, after),
+        _ => (1, rest),
+    };
+    let value = i32::try_from(number.checked_mul(factor)?).ok()?;
+    Some(Integer { value, is_clean: rest.is_empty() })
+}
+
+/// Reads an item of a list of integers: as [`integer`], but without `k` and `m`, and 0 where
+/// nothing can be read.
+pub fn list_integer(text: &[u8]) -> Integer {
+    let read = digits(text).and_then(|(number, rest)| Some((i32::try_from(number).ok()?, rest)));
+    match read {
+        Some((value, rest)) => Integer { value, is_clean: rest.is_empty() },
+        None => Integer { value: 0, is_clean: false },
+    }
+}
+
+/// The number that a text begins with, and what follows it.
+fn digits(text: &[u8]) -> Option<(i64, &[u8])> {
     let (sign, unsigned) = match text {
         [b'-', rest @ ..] => (-1, rest),
         [b'+', rest @ ..] => (1, rest),
         _ => (1, text),
     };
     let mut rest = unsigned;
-    let mut value: i64 = 0;
+    let mut number: i64 = 0;
     while let [digit @ b'0'..=b'9', after @ ..] = rest {
-        value = value.checked_mul(10)?.checked_add(i64::from(digit.saturating_sub(b'0')))?;
+        number = number.checked_mul(10)?.checked_add(i64::from(digit.saturating_sub(b'0')))?;
         rest = after;
     }
     if rest.len() == unsigned.len() {
         return None;
     }
-    let (factor, rest) = match rest {
-        [b'k' | b'K', after @ ..] => (1024, after),
-        [b'm' | b'M', after @ ..] => (1024 * 1024, after),
-        _ => (1, rest),
-    };
-    let value = value.checked_mul(factor)?.checked_mul(sign)?;
-    Some(Integer { value: i32::try_from(value).ok()?, is_clean: rest.is_empty() })
+    Some((number.checked_mul(sign)?, rest))
 }
 
 /// Reads a switch; `None`, which means the default, when it is neither.
@@ -85,6 +101,21 @@ mod tests {
         ] {
             let read = integer(text.as_bytes()).map(|read| (read.value, read.is_clean));
             assert_eq!(read, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_items_of_lists_without_suffixes() {
+        for (text, expected) in [
+            ("500", (500, true)),
+            ("-503", (-503, true)),
+            ("5xx", (5, false)),
+            ("1k", (1, false)),
+            ("abc", (0, false)),
+            ("99999999999", (0, false)),
+        ] {
+            let read = list_integer(text.as_bytes());
+            assert_eq!((read.value, read.is_clean), expected, "{text}");
         }
     }
 

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::text::printable;
+use super::{balancer::BalancerConfig, error::Place, status::StatusConfig, text::printable};
 
-/// Longest worker name or host, in bytes [2.1].
+/// Longest worker name, host, route and the like, in bytes [2.1].
 pub const MAX_NAME: usize = 63;
 
 /// Name of a worker: 1 to 63 bytes, any but the separators of a list.
@@ -64,6 +64,51 @@ impl fmt::Display for WorkerName {
 }
 
 impl fmt::Debug for WorkerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A route, domain, cookie name or the like: at most [`MAX_NAME`] bytes of any kind, maybe none.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Label(Box<[u8]>);
+
+impl Label {
+    /// Takes the bytes, or tells how many there are when they are more than [`MAX_NAME`].
+    pub fn new(text: &[u8]) -> Result<Label, usize> {
+        if text.len() > MAX_NAME { Err(text.len()) } else { Ok(Label(text.into())) }
+    }
+
+    /// The bytes as they were written.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What stands before the first dot; nothing when there is none.
+    pub(super) fn before_dot(&self) -> Label {
+        let dot = self.0.iter().position(|byte| *byte == b'.').unwrap_or_default();
+        Label(self.0.get(..dot).unwrap_or_default().into())
+    }
+}
+
+impl From<&WorkerName> for Label {
+    fn from(name: &WorkerName) -> Label {
+        Label(name.as_bytes().into())
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&printable(&self.0))
+    }
+}
+
+impl fmt::Debug for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -260,6 +305,10 @@ pub struct Ajp13Config {
 pub enum WorkerConfig {
     /// One engine.
     Ajp13(Box<Ajp13Config>),
+    /// A load balancer over several engines, type lb.
+    Balancer(Box<BalancerConfig>),
+    /// The pages that show and change workers, type status.
+    Status(Box<StatusConfig>),
 }
 
 impl WorkerConfig {
@@ -267,6 +316,8 @@ impl WorkerConfig {
     pub fn name(&self) -> &WorkerName {
         match self {
             WorkerConfig::Ajp13(config) => &config.name,
+            WorkerConfig::Balancer(config) => &config.name,
+            WorkerConfig::Status(config) => &config.name,
         }
     }
 
@@ -274,15 +325,32 @@ impl WorkerConfig {
     pub fn type_name(&self) -> &'static str {
         match self {
             WorkerConfig::Ajp13(_) => "ajp13",
+            WorkerConfig::Balancer(_) => "lb",
+            WorkerConfig::Status(_) => "status",
         }
     }
 }
 
+/// A path that the workers file itself maps to a worker: one item of `worker.X.mount`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerMount {
+    /// A worker of `worker.list`.
+    pub worker: WorkerName,
+    /// As written, not checked.
+    pub pattern: Vec<u8>,
+    /// The last line that adds to the list.
+    pub place: Place,
+}
+
 /// All workers that requests can be mapped to, in the order of `worker.list`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workers {
     /// No two have the same name.
     pub workers: Vec<WorkerConfig>,
+    /// Rules for the main server, in the order of the workers.
+    pub mounts: Vec<WorkerMount>,
+    /// Time between two maintenance runs (`worker.maintain`), whole seconds; `None`: there are none.
+    pub maintain: Option<Duration>,
 }
 
 impl Workers {

@@ -2,20 +2,24 @@
 //! properties have no effect [2.3].
 #![forbid(unsafe_code)]
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use super::{
-    ajp13,
+    effects,
     error::{Place, Problems},
-    keys::{Key, Status, WorkerKey},
+    keys::WorkerKey,
     properties::Properties,
-    settings::Settings,
+    reader::Reader,
+    settings::{self, SECONDS, unless_zero},
     text::{printable, quoted, suggestion},
     value,
-    worker::{WorkerConfig, WorkerName, Workers},
+    worker::{WorkerConfig, WorkerMount, WorkerName, Workers},
 };
 
 const LIST: &[u8] = b"worker.list";
+
+const MAINTAIN: &[u8] = b"worker.maintain";
+const DEFAULT_MAINTAIN: Duration = Duration::from_secs(60);
 
 /// The worker that exists when nothing is configured.
 const IMPLICIT_WORKER: &[u8] = b"ajp13";
@@ -27,42 +31,58 @@ pub struct Defaults {
     pub pool_size: usize,
 }
 
-/// Turns properties into workers. What it finds wrong goes into `problems`; when these have errors
-/// afterwards, the workers are of no use.
-pub fn validate(properties: &Properties, defaults: &Defaults, problems: &mut Problems) -> Workers {
-    refuse_unsupported(properties, problems);
+/// Turns properties into workers, and adds to them what references bring. What it finds wrong goes
+/// into `problems`; when these have errors afterwards, the workers are of no use.
+pub fn validate(
+    properties: &mut Properties,
+    defaults: &Defaults,
+    problems: &mut Problems,
+) -> Workers {
+    properties.resolve_references(problems);
+    let properties = &*properties;
     let names = listed(properties, problems);
     warn_of_unused(properties, &names, problems);
     warn_of_misplaced(properties, problems);
-    let read = |name: &WorkerName| {
-        let mut settings = Settings { properties, name, problems: &mut *problems };
-        WorkerConfig::Ajp13(Box::new(ajp13::worker(&mut settings, defaults.pool_size.max(1))))
+    effects::warn_of_old_names(properties, problems);
+    let mut reader = Reader::new(properties, defaults.pool_size.max(1), problems);
+    let workers: Vec<WorkerConfig> = names.iter().map(|name| reader.worker(name)).collect();
+    let mistyped = reader.mistyped;
+    let workers = Workers {
+        mounts: names.iter().flat_map(|name| mounts(properties, name)).collect(),
+        workers,
+        maintain: maintain(properties, problems),
     };
-    Workers { workers: names.iter().map(read).collect() }
+    effects::warn_of_no_effect(properties, &workers, &mistyped, problems);
+    workers
 }
 
-fn refuse_unsupported(properties: &Properties, problems: &mut Problems) {
-    for found in properties.iter() {
-        let parsed = WorkerKey::parse(&found.key);
-        let Some(key) = parsed.and_then(|parsed| Key::find(parsed.property)) else { continue };
-        let what = format!("{} is not supported yet by this version", key.name);
-        let remedy = match key.status {
-            Status::Supported => continue,
-            Status::NotYet => "remove the line".to_string(),
-            Status::Deprecated(None) => "remove the line, it never had an effect".to_string(),
-            Status::Deprecated(Some(today)) if is_supported(today) => {
-                format!("write {today} instead")
-            }
-            Status::Deprecated(Some(today)) => {
-                format!("remove the line; its name in C mod_jk is {today} today")
-            }
-        };
-        problems.error(&found.place, printable(&found.key), what, remedy);
+/// The paths that a worker of the list maps to itself.
+fn mounts(properties: &Properties, name: &WorkerName) -> Vec<WorkerMount> {
+    let Some(found) = properties.find(&name.key("mount")) else { return Vec::new() };
+    let mount = |pattern: &[u8]| WorkerMount {
+        worker: name.clone(),
+        pattern: pattern.to_vec(),
+        place: found.place.clone(),
+    };
+    value::list(&found.value).map(mount).collect()
+}
+
+/// The time between two maintenance runs.
+fn maintain(properties: &Properties, problems: &mut Problems) -> Option<Duration> {
+    let Some(found) = properties.find(MAINTAIN) else { return Some(DEFAULT_MAINTAIN) };
+    let Some(asked) = settings::number(found, &SECONDS, problems) else {
+        return Some(DEFAULT_MAINTAIN);
+    };
+    let time = Duration::from_secs(u64::try_from(asked).unwrap_or(0));
+    if time.is_zero() {
+        let what = format!(
+            "{asked} switches maintenance off: idle connections are neither closed nor pinged, and \
+             members in error do not recover by time"
+        );
+        problems.warning(&found.place, printable(MAINTAIN), what, "remove the line, or use 60");
     }
-}
-
-fn is_supported(name: &str) -> bool {
-    Key::find(name.as_bytes()).is_some_and(|key| key.status == Status::Supported)
+    settings::warn_of_milliseconds(found, time, problems);
+    unless_zero(time)
 }
 
 /// The names in `worker.list`, each once, in order.
@@ -140,10 +160,11 @@ fn warn_of_unused(properties: &Properties, listed: &[WorkerName], problems: &mut
 }
 
 /// The workers that have properties, each once with its first place.
-fn configured(properties: &Properties) -> Vec<(&[u8], &Place)> {
+pub(super) fn configured(properties: &Properties) -> Vec<(&[u8], &Place)> {
     let mut seen = HashSet::new();
     properties
         .iter()
+        .filter(|found| !found.is_inherited)
         .filter_map(|found| Some((WorkerKey::parse(&found.key)?.worker, &found.place)))
         .filter(|(worker, _)| !worker.is_empty() && seen.insert(*worker))
         .collect()
@@ -166,7 +187,7 @@ fn mentioned(properties: &Properties) -> HashSet<&[u8]> {
 
 /// Warns of `worker.port`, which is no worker's, and of `worker.a.list`, which is no list.
 fn warn_of_misplaced(properties: &Properties, problems: &mut Problems) {
-    for found in properties.iter() {
+    for found in properties.iter().filter(|found| !found.is_inherited) {
         let Some(WorkerKey { worker, property }) = WorkerKey::parse(&found.key) else { continue };
         let is_global = matches!(property, b"list" | b"maintain");
         if is_global == worker.is_empty() {
@@ -191,7 +212,7 @@ mod tests {
     fn read(text: &str) -> (Workers, Vec<String>, bool) {
         let (mut properties, mut problems) = (Properties::new(), Problems::new());
         properties.read_text(text.as_bytes(), "w", &|_| None, &mut problems);
-        let workers = validate(&properties, &Defaults { pool_size: 25 }, &mut problems);
+        let workers = validate(&mut properties, &Defaults { pool_size: 25 }, &mut problems);
         let shown = problems.iter().map(ToString::to_string).collect();
         (workers, shown, problems.has_errors())
     }
@@ -207,12 +228,8 @@ mod tests {
         assert_eq!(names(&workers), ["ajp13"]);
         let (workers, problems, _) = read("worker.ajp13.port=1");
         assert_eq!(problems, [""; 0]);
-        assert_eq!(
-            match &workers.workers[0] {
-                WorkerConfig::Ajp13(config) => &config.target,
-            },
-            &Target::Tcp { host: "localhost".to_string(), port: 1 }
-        );
+        let WorkerConfig::Ajp13(config) = &workers.workers[0] else { panic!("{workers:?}") };
+        assert_eq!(config.target, Target::Tcp { host: "localhost".to_string(), port: 1 });
     }
 
     #[test]
@@ -286,51 +303,11 @@ mod tests {
     }
 
     #[test]
-    fn refuses_by_name_what_it_does_not_support_yet() {
-        let text = "worker.list=c\nworker.c.type=lb\nworker.c.balance_workers=n\n\
-            worker.n.host=ivy\nworker.n.lbfactor=2\nworker.c.cachesize=3\nworker.maintain=9\n\
-            worker.c.mx=1";
-        let (_, problems, has_errors) = read(text);
-        assert!(has_errors);
-        assert_eq!(
-            problems,
-            [
-                "w:3: worker.c.balance_workers: balance_workers is not supported yet by this \
-                 version; remove the line",
-                "w:5: worker.n.lbfactor: lbfactor is not supported yet by this version; remove the \
-                 line",
-                "w:6: worker.c.cachesize: cachesize is not supported yet by this version; write \
-                 connection_pool_size instead",
-                "w:7: worker.maintain: maintain is not supported yet by this version; remove the \
-                 line",
-                "w:8: worker.c.mx: mx is not supported yet by this version; remove the line, it \
-                 never had an effect",
-                "w:2: worker.c.type: type \"lb\" is not supported yet by this version; use type \
-                 ajp13, or take the worker out of worker.list",
-            ]
-        );
-    }
-
-    #[test]
-    fn every_property_is_either_supported_or_refused_by_name() {
-        for key in crate::config::keys::KEYS {
-            let text = format!("worker.list=a\nworker.a.port=1\nworker.a.{}=1", key.name);
-            let (_, problems, _) = read(&text);
-            let expected = format!("{} is not supported yet by this version", key.name);
-            let is_refused = problems.iter().any(|problem| problem.contains(&expected));
-            assert_eq!(is_refused, key.status != Status::Supported, "{problems:?}");
-        }
-    }
-
-    #[test]
     fn explains_types() {
         for (kind, expected) in [
             ("ajp14", "type \"ajp14\" is not supported; use type ajp13, which every Tomcat speaks"),
             ("Ajp13", "there is no worker type \"Ajp13\"; did you mean ajp13?"),
-            (
-                "http",
-                "there is no worker type \"http\"; use one of ajp12, ajp13, ajp14, lb, status",
-            ),
+            ("http", "there is no worker type \"http\"; use one of ajp13, lb, status"),
         ] {
             let (_, problems, has_errors) = read(&format!("worker.list=a\nworker.a.type={kind}"));
             assert_eq!(problems, [format!("w:2: worker.a.type: {expected}")]);

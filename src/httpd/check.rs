@@ -13,7 +13,8 @@ use super::options::JkOption;
 use super::pool::{self, int};
 use super::server::{RawConfig, Runtime, ServerConfig, WorkerSet};
 use crate::config::{
-    Defaults, Place, Problem, Problems, Properties, Severity, Target, WorkerConfig, validate,
+    Defaults, Place, Problem, Problems, Properties, Severity, Target, WorkerConfig, WorkerMount,
+    Workers, validate,
 };
 use crate::log::Level;
 use crate::mapping::{LiveTable, MapFile, Mount, Rule, Sources, rules_of};
@@ -38,9 +39,18 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
     for problem in records.iter().flat_map(|record| record.raw.problems.iter()) {
         problems.push(problem.clone());
     }
-    let configs = read_workers(&main.raw, threads(main_server), &mut problems);
-    let workers = Arc::new(WorkerSet::new(configs));
-    let main_maps = build_maps(&main.raw, Vec::new(), &workers, &mut problems);
+    let Workers { workers, mounts, maintain } =
+        read_workers(&main.raw, threads(main_server), &mut problems);
+    let watchdog = match &main.raw.global.watchdog {
+        Some((interval, _)) => Some(*interval).filter(|interval| !interval.is_zero()),
+        None => maintain,
+    };
+    let workers = Arc::new(WorkerSet::new(workers, maintain, watchdog));
+    let definition = |mount: &WorkerMount, problems: &mut Problems| {
+        Rule::definition(&mount.pattern, mount.worker.as_bytes(), &mount.place, problems)
+    };
+    let definitions = mounts.iter().filter_map(|mount| definition(mount, &mut problems)).collect();
+    let main_maps = build_maps(&main.raw, definitions, &workers, &mut problems);
     for (at, record) in records.iter().enumerate() {
         let maps = match at {
             0 => Arc::clone(&main_maps),
@@ -87,7 +97,7 @@ fn in_order(problems: &Problems) -> Vec<&Problem> {
 }
 
 /// The workers of JkWorkerProperty lines and the workers file.
-fn read_workers(raw: &RawConfig, pool_size: usize, problems: &mut Problems) -> Vec<WorkerConfig> {
+fn read_workers(raw: &RawConfig, pool_size: usize, problems: &mut Problems) -> Workers {
     let environment = |name: &[u8]| environment_variable(name);
     let mut properties = Properties::new();
     for (line, place) in &raw.global.worker_properties {
@@ -105,8 +115,8 @@ fn read_workers(raw: &RawConfig, pool_size: usize, problems: &mut Problems) -> V
             ),
         }
     }
-    let workers = validate(&properties, &Defaults { pool_size }, problems).workers;
-    warn_of_unresolved_hosts(&workers, &properties, problems);
+    let workers = validate(&mut properties, &Defaults { pool_size }, problems);
+    warn_of_unresolved_hosts(&workers.workers, &properties, problems);
     workers
 }
 
@@ -116,7 +126,9 @@ fn read_workers(raw: &RawConfig, pool_size: usize, problems: &mut Problems) -> V
 fn warn_of_unresolved_hosts(workers: &[WorkerConfig], all: &Properties, problems: &mut Problems) {
     let mut looked_up: HashMap<&str, Result<(), String>> = HashMap::new();
     for worker in workers {
-        let WorkerConfig::Ajp13(worker) = worker;
+        let WorkerConfig::Ajp13(worker) = worker else {
+            continue;
+        };
         let Target::Tcp { host, port } = &worker.target else {
             continue;
         };

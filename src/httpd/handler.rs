@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::ffi::{CStr, c_int};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::environment::Variable;
 use super::ffi;
@@ -18,6 +19,7 @@ use super::translate::{
     BACKSLASH, DIRECTORY, Mapping, NO_JK, WORKER_NAME, hook, is_ours_already, keep_options,
     log_panic, map, refuse_path,
 };
+use crate::config::WorkerConfig;
 use crate::host::Request as _;
 use crate::jk_log;
 use crate::log::Level;
@@ -195,6 +197,9 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
     if record.connection().aborted != 0 {
         return OK;
     }
+    if runtime.workers.watchdog.is_none() {
+        child.maintain(Instant::now(), &record.sink(runtime));
+    }
     // SAFETY: takes no arguments, reads a clock.
     let begin = unsafe { ffi::apr_time_now() };
     let status = forward(record, runtime, child, worker, path, committed);
@@ -213,8 +218,21 @@ fn forward(
     path: &[u8],
     committed: &Cell<bool>,
 ) -> c_int {
-    let Some(Running::Ajp13(worker)) = child.workers.get(worker) else {
-        return INTERNAL_ERROR;
+    let worker = match child.workers.get(worker) {
+        Some(Running::Ajp13(worker)) => worker,
+        Some(Running::Unavailable) => {
+            let config = runtime.workers.configs.get(worker);
+            jk_log!(
+                record.sink(runtime),
+                Level::Error,
+                "({}) unsupported_type: this version cannot serve workers of type {} yet; \
+                 outcome=503",
+                config.map_or(String::new(), |config| config.name().to_string()),
+                config.map_or("", WorkerConfig::type_name)
+            );
+            return UNAVAILABLE;
+        }
+        None => return INTERNAL_ERROR,
     };
     let mut request = match HttpdRequest::new(record, runtime, path, committed) {
         Ok(request) => request,

@@ -7,6 +7,7 @@ use std::ffi::c_int;
 use std::iter;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::check::{check, threads};
 use super::ffi;
@@ -16,11 +17,12 @@ use super::module;
 use super::pool::Pool;
 use super::server::{Child, RawConfig, Running, Runtime, ServerConfig};
 use super::shm::SharedMemory;
+use super::watchdog::Watchdog;
 use crate::config::WorkerConfig;
 use crate::jk_log;
 use crate::log::Level;
-use crate::worker::Worker;
 use crate::worker::buffers::Buffers;
+use crate::worker::{Schedule, Worker};
 
 const OK: c_int = ffi::OK as c_int;
 const REFUSE: c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int;
@@ -149,6 +151,7 @@ fn run(config: &WorkerConfig, memory: &Arc<SharedMemory>, position: usize) -> Ru
             let memory = Arc::clone(memory);
             Running::Ajp13(Box::new(Worker::new((**config).clone(), memory, position)))
         }
+        WorkerConfig::Balancer(_) | WorkerConfig::Status(_) => Running::Unavailable,
     }
 }
 
@@ -229,9 +232,46 @@ pub(super) unsafe extern "C" fn child_init(
             let child = Child {
                 workers: configs.map(|(at, config)| run(config, memory, at)).collect(),
                 buffers: Buffers::new(threads(main)),
+                schedule: runtime.workers.maintain.map(|i| Schedule::new(Instant::now(), i)),
             };
             // child_init runs once in a process, so this is the first value.
             let _ = runtime.workers.child.set(child);
+            // SAFETY: httpd passes the child's own pool.
+            start_watchdog(main, runtime, unsafe { Pool::new(pchild) });
         },
     );
+}
+
+/// A server that a thread of ours may look at.
+struct Shared(NonNull<ffi::server_rec>);
+
+// SAFETY: a server is only read once the children run, and lives as long as their configuration.
+unsafe impl Send for Shared {}
+
+/// Starts the thread that looks after idle connections. It ends with `pchild`.
+fn start_watchdog(main: &ffi::server_rec, runtime: &Runtime, pchild: Pool<'_>) {
+    let workers = &runtime.workers;
+    let (Some(interval), Some(_)) = (workers.watchdog, workers.maintain) else {
+        return;
+    };
+    let main = Shared(NonNull::from(main));
+    let work = move || {
+        let Shared(server) = &main;
+        // SAFETY: the configuration outlives the child's pool, which ends this thread.
+        let server = unsafe { server.as_ref() };
+        let Some(runtime) = self::runtime(server) else { return };
+        let sink = Sink { runtime, speaker: Speaker::Server(server, "WATCHDOG") };
+        if let Some(child) = runtime.workers.child.get() {
+            child.maintain(Instant::now(), &sink);
+        }
+    };
+    match Watchdog::start(interval, work) {
+        Ok(watchdog) => {
+            pchild.park(watchdog);
+        }
+        Err(e) => {
+            let text = format!("mod_jk: no thread can be started: {e}; idle connections stay open");
+            log::startup(None, Level::Error, &text);
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::mem;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::environment::{EnvVar, Plan, Renamed};
 use super::log::{LogFile, LogTarget};
@@ -14,10 +14,10 @@ use super::request_log::RequestLog;
 use super::shm::SharedMemory;
 use super::stamp::Stamp;
 use crate::config::{Place, Problems, WorkerConfig};
-use crate::log::Level;
+use crate::log::{Level, Log};
 use crate::mapping::{LiveTable, Mount, WorkerKind, WorkerNames, copy_mounts};
-use crate::worker::Worker;
 use crate::worker::buffers::Buffers;
+use crate::worker::{Schedule, Worker};
 
 /// The module's record of one server. Lives in the configuration pool: it ends with the
 /// configuration generation.
@@ -223,6 +223,10 @@ pub(super) struct WorkerSet {
     pub names: Arc<WorkerNames>,
     /// What all processes see of them; set when httpd starts.
     pub memory: OnceLock<Arc<SharedMemory>>,
+    /// Time between two maintenance runs (`worker.maintain`); `None`: there are none.
+    pub maintain: Option<Duration>,
+    /// Time between two looks of the watchdog; `None`: requests do its work.
+    pub watchdog: Option<Duration>,
     /// Connections and memory of this process; set in child_init.
     pub child: OnceLock<Child>,
 }
@@ -233,6 +237,8 @@ pub(super) struct Child {
     /// Same order as [`WorkerSet::configs`].
     pub workers: Vec<Running>,
     pub buffers: Buffers,
+    /// When idle connections are looked after again; `None`: never.
+    pub schedule: Option<Schedule>,
 }
 
 /// A worker in a child process.
@@ -240,18 +246,52 @@ pub(super) struct Child {
 pub(super) enum Running {
     /// One engine.
     Ajp13(Box<Worker>),
+    /// Of a type that this version loads but cannot serve.
+    Unavailable,
 }
 
 impl WorkerSet {
     /// Workers that nobody uses yet.
-    pub(super) fn new(configs: Vec<WorkerConfig>) -> Self {
-        let name = |config| (WorkerConfig::name(config).as_bytes(), WorkerKind::Other);
+    pub(super) fn new(
+        configs: Vec<WorkerConfig>,
+        maintain: Option<Duration>,
+        watchdog: Option<Duration>,
+    ) -> Self {
+        let names = configs.iter().map(|config| (config.name().as_bytes(), kind(config)));
         Self {
-            names: Arc::new(WorkerNames::new(configs.iter().map(name))),
+            names: Arc::new(WorkerNames::new(names)),
             configs,
             memory: OnceLock::new(),
+            maintain,
+            watchdog,
             child: OnceLock::new(),
         }
+    }
+}
+
+impl Child {
+    /// Looks after the idle connections of all workers, if it is time for that.
+    pub(super) fn maintain(&self, now: Instant, log: &impl Log) {
+        if self.schedule.as_ref().is_some_and(|schedule| schedule.is_due(now)) {
+            for worker in &self.workers {
+                if let Running::Ajp13(worker) = worker {
+                    worker.maintain(now, log);
+                }
+            }
+        }
+    }
+}
+
+/// What mapping rules must know of a worker.
+fn kind(config: &WorkerConfig) -> WorkerKind {
+    match config {
+        WorkerConfig::Balancer(balancer) => {
+            let members = balancer.members.iter();
+            WorkerKind::Balancer(
+                members.map(|member| member.worker.name.as_bytes().into()).collect(),
+            )
+        }
+        WorkerConfig::Ajp13(_) | WorkerConfig::Status(_) => WorkerKind::Other,
     }
 }
 

@@ -75,7 +75,7 @@ impl Stamp {
                 &raw mut parts,
             )
         };
-        let length = if status == 0 { usize::try_from(length).unwrap_or(0) } else { 0 };
+        let length = if status == 0 { length } else { 0 };
         text.get(..length).unwrap_or_default().to_vec()
     }
 

@@ -21,5 +21,6 @@ mod config;
 mod decode;
 mod faults;
 mod harness;
+mod mapping;
 mod policy;
 mod support;

@@ -252,8 +252,11 @@ fn a_request_log_is_written_whatever_the_level_is() {
         assert_eq!(client::get(httpd.addr(), "/app/a%0Ab?q=1").status(), 200);
         assert_eq!(client::get(httpd.addr(), "/dead/x").status(), 500);
         assert_eq!(client::get(httpd.addr(), "/other").status(), 404);
-        let log = if target.is_empty() { httpd.error_log() } else { httpd.jk_log() };
+        let log = || if target.is_empty() { httpd.error_log() } else { httpd.jk_log() };
         let is_line = |line: &&str| line.contains(" GET /");
+        // A line is written once its response has gone.
+        wait_until("two lines", || log().lines().filter(is_line).count() >= 2);
+        let log = log();
         let found: Vec<&str> = log.lines().filter(is_line).collect();
         let [first, second] = found[..] else { panic!("not two lines:\n{log}") };
         assert!(first.contains("w GET /app/a?b ?q=1 200 10 10 HTTP/1.1 localhost -"), "{first}");
