@@ -97,9 +97,9 @@ pub(super) enum OnOurs {
 /// What is looked at besides packets and answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Look {
-    /// Whether a log has the text; each module has words of its own. `#` is any digit.
+    /// Whether any log has the text; each module has words of its own. `#` is any digit.
     Logged { c: String, ours: String },
-    /// The same of the site's own log, `logs/@.log`.
+    /// The same of the site's own log only, `logs/@.log`.
     Own { c: String, ours: String },
     /// Whether the last answer's body has the text, rather than what all of it is.
     Body(&'static str),
@@ -109,6 +109,8 @@ pub(super) enum Look {
     Exists(&'static str),
     /// How many connections the engines got.
     Connections,
+    /// Whether the connections to the engines have keep-alive on.
+    Keepalive,
     /// Where the engines' connections came from.
     Peers,
     /// Answers are not compared: their body tells the time.

@@ -75,7 +75,7 @@ fn duplicates() -> Vec<Case> {
     vec![
         secret("the last of two", "worker.@.secret=a\n> worker.@.secret=b"),
         secret("two variables of a name", "@v=a\n> @v=b\nworker.@.secret=$(@v)"),
-        worker("two lists", "fail_on_status=404\n> fail_on_status=500")
+        worker("two lists", "retries=1\nfail_on_status=404\n> fail_on_status=500")
             .asks([get("/x")])
             .answered(status_answer(500)),
     ]

@@ -182,7 +182,7 @@ fn copies() -> Vec<Case> {
 fn extensions() -> Vec<Case> {
     let rule = |extension: &str| site(extension, &format!("JkMount /* @<<;{extension}>>"));
     let failing = |extension: &str, status: u16| {
-        rule(extension).gets(&["/x"]).answered(status_answer(status))
+        rule(extension).props("retries=1").gets(&["/x"]).answered(status_answer(status))
     };
     vec![
         rule("reply_timeout=100").ends_first(),
@@ -192,29 +192,28 @@ fn extensions() -> Vec<Case> {
         failing("fail_on_status=500,404", 404),
         failing("fail_on_status=-404", 404),
         rule("nonsense@=1").says("unknown rule extension 'nonsense@=1'", "nonsense@"),
-        rule("active=@").says("Worker @ is not of type lb, activation extension active=", "active"),
+        rule("active=@").says("Worker @ is not of type lb, activation extension active=", "rule extension active: worker @ is no balancer"),
         rule("disabled=@")
-            .says("Worker @ is not of type lb, activation extension disabled=", "disabled"),
+            .says("Worker @ is not of type lb, activation extension disabled=", "rule extension disabled: worker @ is no balancer"),
         rule("stopped=@")
-            .says("Worker @ is not of type lb, activation extension stopped=", "stopped"),
+            .says("Worker @ is not of type lb, activation extension stopped=", "rule extension stopped: worker @ is no balancer"),
         rule("session_cookie=SID")
-            .says("Worker @ is not of type lb, extension session_cookie=", "session_cookie"),
+            .says("Worker @ is not of type lb, extension session_cookie=", "rule extension session_cookie: worker @ is no balancer"),
         rule("session_path=;sid")
-            .says("Worker @ is not of type lb, extension session_path=", "session_path"),
+            .says("Worker @ is not of type lb, extension session_path=", "rule extension session_path: worker @ is no balancer"),
         rule("session_cookie_path=/x").says(
             "Worker @ is not of type lb, extension session_cookie_path=",
-            "session_cookie_path",
+            "rule extension session_cookie_path: worker @ is no balancer",
         ),
         rule("set_session_cookie=1").says(
             "Worker @ is not of type lb, extension set_session_cookie=",
-            "set_session_cookie",
+            "rule extension set_session_cookie: worker @ is no balancer",
         ),
-        site(
-            "an extension twice",
-            "JkLogFile logs/@.log\nJkMount /* @;fail_on_status=500<<;fail_on_status=404>>",
-        )
-        .own_says("rule extension 'fail_on_status=' only allowed once", "fail_on_status")
-        .asks([get("/x")])
-        .answered(status_answer(404)),
+        site("an extension twice", "JkLogFile logs/@.log\nJkMountFile conf/@.map")
+            .file("conf/@.map", "/x=@;fail_on_status=500<<;fail_on_status=404>>\n")
+            .says(
+                "rule extension 'fail_on_status=' only allowed once",
+                "@.map:1: /x: rule extension fail_on_status is set again, the first value is used",
+            ),
     ]
 }

@@ -366,14 +366,24 @@ impl<'a> Stage<'a> {
         if case.looks.contains(&Look::Connections) {
             seen.facts.push(format!("{connections} connections"));
         }
+        if case.looks.contains(&Look::Keepalive) {
+            let on = self.peers(name).into_iter().map(has_keepalive);
+            seen.facts.push(format!("keep-alive: {:?}", on.collect::<Vec<_>>()));
+        }
         if case.looks.contains(&Look::Peers) {
-            let peers = self.engines.connections_of(name).into_iter().map(|(engine, at)| {
-                let seen = self.engines.all[engine].seen();
-                seen.connections[at].peer.map(|peer| peer.ip().to_string()).unwrap_or_default()
-            });
+            let peers = self.peers(name).into_iter().map(|peer| peer.ip().to_string());
             seen.facts.push(format!("from {}", peers.collect::<Vec<_>>().join(", ")));
         }
         seen
+    }
+
+    /// Where the connections of the site came from.
+    fn peers(&self, name: &str) -> Vec<SocketAddr> {
+        let connections = self.engines.connections_of(name).into_iter();
+        let peer = |(engine, at): (usize, usize)| {
+            self.engines.all[engine].seen().connections[at].peer.expect("TCP")
+        };
+        connections.map(peer).collect()
     }
 
     /// The engine holds all requests until one variant has its answer.
@@ -508,7 +518,7 @@ impl<'a> Stage<'a> {
             .modules(group.modules)
             .config(&format!("ServerTokens Prod\nListen {}", self.main))
             .config(&self.own(&texts.site, &name));
-        if !case.workers.is_empty() {
+        if !case.site.contains("JkWorker") {
             builder = builder.workers(&self.own(&workers(case, texts), &name));
         }
         for (path, text) in group.files {
@@ -582,12 +592,10 @@ impl<'a> Stage<'a> {
             match look {
                 Look::Logged { c, ours } | Look::Own { c, ours } => {
                     let text = if self.module == Module::C { c } else { ours };
+                    let text = text.replace('@', name);
                     let own = logs.file(&format!("logs/{name}.log")).unwrap_or_default();
-                    let logs = match look {
-                        Look::Own { .. } => &own,
-                        _ => &logs.all,
-                    };
-                    let found = matches(logs, &text.replace('@', name));
+                    let shared = matches!(look, Look::Logged { .. }) && matches(&logs.all, &text);
+                    let found = shared || matches(&own, &text);
                     seen.facts.push(format!("logged {c}: {found}"));
                 }
                 Look::Body(text) => {
@@ -606,7 +614,11 @@ impl<'a> Stage<'a> {
                     });
                     seen.facts.push(format!("{path} has {text:?}"));
                 }
-                Look::Exists(_) | Look::Connections | Look::Peers | Look::StatusOnly => {}
+                Look::Exists(_)
+                | Look::Connections
+                | Look::Keepalive
+                | Look::Peers
+                | Look::StatusOnly => {}
             }
         }
         if case.looks.iter().any(|look| matches!(look, Look::Body(_) | Look::StatusOnly)) {
@@ -623,6 +635,16 @@ fn status_of(answer: &Answer) -> String {
         Answer::None(NoResponse::Silence) => "nothing for a long time".into(),
         Answer::None(error) => format!("{error:?}"),
     }
+}
+
+/// Whether the connection whose end in httpd has this address has a timer for keep-alive.
+fn has_keepalive(addr: SocketAddr) -> bool {
+    let SocketAddr::V4(addr) = addr else { panic!("{addr} is no IPv4") };
+    let hex = format!("{:08X}:{:04X}", u32::from(*addr.ip()).swap_bytes(), addr.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
+    let line = table.lines().find(|line| line.split_whitespace().nth(1) == Some(&hex));
+    // The sixth column: kind of timer, and when. 2 is keep-alive.
+    line.and_then(|line| line.split_whitespace().nth(5)).is_some_and(|timer| timer.starts_with("02:"))
 }
 
 /// Whether there is a file whose path begins like this.

@@ -28,11 +28,13 @@ fn cases() -> Vec<Case> {
              JkWorkerProperty worker.@.host=127.0.0.1\n> JkWorkerProperty worker.@.port={one}",
         ),
         alone("JkShmFile", "JkMount /* @\n> JkShmFile logs/@.shm")
-            .looks(Look::Exists("logs/@.shm")),
+            .looks(Look::Exists("logs/@.shm")).no_effect("JkShmFile and JkShmSize"),
         alone("JkShmSize", "JkMount /* @\n> JkShmSize 512")
-            .says("You can remove the JkShmSize directive", "JkShmSize"),
+            .says("You can remove the JkShmSize directive", "JkShmSize")
+            .no_effect("JkShmFile and JkShmSize"),
         alone("JkWatchdogInterval", "JkMount /* @\n> JkWatchdogInterval 7")
-            .says("Watchdog thread initialized with 7 second interval", "watchdog"),
+            .says("Watchdog thread initialized with 7 second interval", "")
+            .c_alone(),
         alone("maintain", "JkMount /* @\nJkWatchdogInterval 1")
             .props("connection_pool_minsize=0\nconnection_pool_timeout=1")
             .workers("> worker.maintain=1")
@@ -57,6 +59,7 @@ fn cases() -> Vec<Case> {
             .ours_alone(),
         alone("balanced_workers", "JkMount /* @")
             .props("type=lb\n> balanced_workers=@x")
-            .workers("worker.@x.port={one}"),
+            .workers("worker.@x.port={one}")
+            .config("balance_workers=@x"),
     ]
 }

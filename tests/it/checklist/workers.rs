@@ -1,7 +1,8 @@
 //! Properties of plain workers [2.3].
 
-use super::case::{Case, Look, Scene, get, post, site, status_answer, worker};
+use super::case::{Case, Look, Scene, get, head, post, status_answer, worker};
 use super::run::Group;
+use crate::compliance::failures::once;
 use crate::support::engine::Action;
 
 pub(super) fn group() -> Group {
@@ -21,7 +22,7 @@ pub(super) fn group() -> Group {
 
 fn targets() -> Vec<Case> {
     vec![
-        worker("type", "> type=status\nhost=127.0.0.1\nport={one}"),
+        worker("type", "> type=status\nhost=127.0.0.1\nport={one}").config("type=status"),
         worker("host", "> host=127.0.0.9\nport={one}\nretries=1"),
         worker(
             "host is localhost by default",
@@ -31,8 +32,9 @@ fn targets() -> Vec<Case> {
         worker("port 0", "port={one}\n> port=0\nretries=1"),
         worker("source", "> source=127.0.0.5").looks(Look::Peers),
         worker("source that is unknown", "> source=nowhere.invalid")
-            .says("worker @ can't resolve source address 'nowhere.invalid'", "worker.@.source"),
-        worker("prefer_ipv6", "> prefer_ipv6=true").dumped("worker.@.prefer_ipv6=true"),
+            .says("worker @ can't resolve source address 'nowhere.invalid'", "(@) source_unresolved"),
+        worker("prefer_ipv6", "> prefer_ipv6=true").dumped("worker.@.prefer_ipv6=true")
+            .config("prefer_ipv6=on"),
         worker("secret", "> secret=hush"),
         worker("max_packet_size for a request", "> max_packet_size=16384")
             .asks([get("/x").header("X-Large", "x".repeat(8100))]),
@@ -43,11 +45,11 @@ fn targets() -> Vec<Case> {
         worker("max_packet_size is at least 8192", "max_packet_size=1000")
             .asks([post("/x", &[b'x'; 12000])]),
         worker("socket_keepalive", "> socket_keepalive=true")
-            .site("JkLogFile logs/@.log")
-            .own_says("SO_KEEPALIVE set to On", "socket_keepalive"),
+            .looks(Look::Keepalive),
         worker("socket_buffer", "> socket_buffer=20000")
             .site("JkLogFile logs/@.log")
-            .own_says("SO_SNDBUF and SO_RCVBUF set to 20000", "socket_buffer"),
+            .own_says("SO_SNDBUF and SO_RCVBUF set to 20000", "")
+            .config("socket_buffer=20000"),
     ]
 }
 
@@ -102,7 +104,7 @@ fn waiting() -> Vec<Case> {
 
 fn failures() -> Vec<Case> {
     let failing = |name: &str, properties: &str, status: u16| {
-        worker(name, properties).gets(&["/x"]).answered(status_answer(status))
+        worker(name, properties).props("retries=1").gets(&["/x"]).answered(status_answer(status))
     };
     let closing = |name: &str, properties: &str| {
         worker(name, properties).gets(&["/x"]).scripted(|_, _| Ok(Action::Close))
@@ -121,10 +123,17 @@ fn failures() -> Vec<Case> {
         failing("fail_on_status of several", "> fail_on_status=500, 404", 404),
         failing("fail_on_status on two lines", "fail_on_status=500\n> fail_on_status=404", 404),
         failing("fail_on_status with a minus", "> fail_on_status=-404", 404),
-        failing("fail_on_status of the rule replaces it", "> fail_on_status=404", 404),
-        closing("recovery_options=1", "> recovery_options=1"),
-        closing("recovery_options=16", "recovery_options=1\n> recovery_options=17"),
-        closing("recovery_options=24", "recovery_options=17\n> recovery_options=25"),
+        worker("fail_on_status is tried again", "> fail_on_status=404")
+            .gets(&["/x"])
+            .answered(status_answer(404))
+            .differs("Re-sending a request", once),
+        closing("recovery_options=1", "> recovery_options=1").no_effect("Re-sending a request"),
+        closing("recovery_options=17", "recovery_options=1\n> recovery_options=17"),
+        closing("recovery_options=9 and HEAD", "recovery_options=1\n> recovery_options=9")
+            .asks([head("/x")])
+            .scripted(|_, _| Ok(Action::Close)),
+        closing("recovery_options=25", "recovery_options=25")
+            .differs("recovery_options with 8 and 16", |seen| seen.packets.extend(seen.packets.clone())),
     ]
 }
 

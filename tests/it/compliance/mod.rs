@@ -14,7 +14,7 @@ use crate::support::ReservedPort;
 pub(crate) mod case;
 mod cuts;
 mod encrypted;
-mod failures;
+pub(crate) mod failures;
 mod packets;
 mod requests;
 mod responses;

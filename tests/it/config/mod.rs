@@ -5,6 +5,7 @@ mod files;
 mod log;
 mod mistakes;
 mod servers;
+mod shipped;
 mod workers;
 
 use crate::support::httpd::{Builder, Httpd, Module, Refusal};
