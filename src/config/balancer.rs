@@ -19,7 +19,7 @@ const LEAST_RECOVER_TIME: Duration = Duration::from_secs(1);
 const DEFAULT_LB_RETRIES: u32 = 2;
 
 /// The words of `method`, each at the place of its number.
-const METHODS: [(&str, BalanceMethod); 5] = [
+pub(super) const METHODS: [(&str, BalanceMethod); 5] = [
     ("Request", BalanceMethod::Request),
     ("Traffic", BalanceMethod::Traffic),
     ("Busyness", BalanceMethod::Busyness),
@@ -27,10 +27,10 @@ const METHODS: [(&str, BalanceMethod); 5] = [
     ("Next", BalanceMethod::Next),
 ];
 /// The words of `lock`, likewise.
-const LOCKS: [(&str, BalanceLock); 2] =
+pub(super) const LOCKS: [(&str, BalanceLock); 2] =
     [("Optimistic", BalanceLock::Optimistic), ("Pessimistic", BalanceLock::Pessimistic)];
 /// The words of `activation`, likewise.
-const ACTIVATIONS: [(&str, Activation); 3] = [
+pub(super) const ACTIVATIONS: [(&str, Activation); 3] = [
     ("Active", Activation::Active),
     ("Disabled", Activation::Disabled),
     ("Stopped", Activation::Stopped),
@@ -254,3 +254,7 @@ pub(super) fn member_names(settings: &mut Settings<'_>) -> Vec<Vec<u8>> {
     }
     Vec::new()
 }
+
+#[cfg(test)]
+#[path = "balancer_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@
 
 mod ajp13;
 pub mod balancer;
+mod describe;
 mod effects;
 pub mod error;
 pub mod keys;

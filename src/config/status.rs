@@ -73,13 +73,16 @@ impl Rating {
     }
 
     /// One entry of a list as C mod_jk reads it: the first letter, and the one behind the next dot.
-    /// `None` when one of them stands for nothing.
+    /// `None` when they stand for nothing.
     fn entry(text: &[u8]) -> Option<Rating> {
         let begin = text.iter().position(|byte| *byte != b'.').unwrap_or(text.len());
         let mut parts = text.get(begin..).unwrap_or_default().splitn(2, |byte| *byte == b'.');
         let first = Rating::letter(*parts.next()?.first()?)?;
         match parts.next().and_then(<[u8]>::first) {
-            Some(second) => Some(Rating(first.0 & Rating::letter(*second)?.0)),
+            Some(second) => {
+                let both = Rating(first.0 & Rating::letter(*second)?.0);
+                Some(both).filter(|both| *both != Rating::default())
+            }
             None => Some(first),
         }
     }
@@ -205,4 +208,112 @@ fn users(settings: &mut Settings<'_>) -> Vec<Vec<u8>> {
 fn warn_of_empty(settings: &mut Settings<'_>, found: &Property, consequence: &str) {
     let what = format!("{} lists nothing, {consequence}", quoted(&found.value));
     settings.warning(found, what, "write a list, or remove the line");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Defaults, Problems, Properties, WorkerConfig, validate};
+
+    /// Status worker `s`, and what is said but for the 503 that it answers.
+    fn read(lines: &str) -> (StatusConfig, Vec<String>) {
+        let mut text = "worker.list=s\nworker.s.type=status\n".to_string();
+        for line in lines.lines() {
+            text.push_str(&format!("worker.s.{line}\n"));
+        }
+        let (mut properties, mut problems) = (Properties::new(), Problems::new());
+        properties.read_text(text.as_bytes(), "w", &|_| None, &mut problems);
+        let mut workers = validate(&mut properties, &Defaults { pool_size: 25 }, &mut problems);
+        assert!(!problems.has_errors());
+        let mut said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let unavailable = "w:2: worker.s.type: loads, but this version cannot show its pages yet: \
+                           requests for s get 503; take it out of worker.list";
+        assert_eq!(said.iter().filter(|problem| *problem == unavailable).count(), 1);
+        said.retain(|problem| problem != unavailable);
+        let WorkerConfig::Status(config) = workers.workers.remove(0) else { panic!() };
+        (*config, said)
+    }
+
+    fn config(lines: &str) -> StatusConfig {
+        let (config, problems) = read(lines);
+        assert_eq!(problems, [""; 0]);
+        config
+    }
+
+    #[test]
+    fn has_the_defaults_of_the_specification() {
+        let config = config("");
+        assert_eq!((config.css, config.doctype), (None, None));
+        assert_eq!(config.ns, b"jk:");
+        assert_eq!(config.xmlns, b"xmlns:jk=\"http://tomcat.apache.org\"");
+        assert_eq!(config.prefix, b"worker");
+        assert!(!config.read_only && !config.user_case_insensitive && config.users.is_empty());
+        assert_eq!(config.good.to_string(), "a.o,a.i,a.b,a.r");
+        assert_eq!(config.bad.to_string(), "a.e,d.e,s.o,s.i,s.b,s.r,s.e");
+    }
+
+    #[test]
+    fn takes_over_what_is_set() {
+        let config = config(
+            "css=/s.css\nns=x:\nxmlns=xmlns:x=\"urn\"\ndoctype=<!DOCTYPE x>\nprefix=p\n\
+             read_only=on\nuser=ann bob\nuser=eve\nuser_case_insensitive=1\ngood=d.i\nbad=e",
+        );
+        assert_eq!(config.css.as_deref(), Some(&b"/s.css"[..]));
+        assert_eq!(config.doctype.as_deref(), Some(&b"<!DOCTYPE x>"[..]));
+        assert_eq!((&config.ns[..], &config.prefix[..]), (&b"x:"[..], &b"p"[..]));
+        assert_eq!(config.xmlns, b"xmlns:x=\"urn\"");
+        assert!(config.read_only && config.user_case_insensitive);
+        assert_eq!(config.users, [b"ann", b"bob", b"eve"]);
+        assert_eq!(config.good.to_string(), "d.i");
+        assert_eq!(config.bad.to_string(), "a.e,d.e,s.e");
+        assert!(config.good.has(Activation::Disabled, MemberHealth::Idle));
+        assert!(!config.good.has(Activation::Active, MemberHealth::Idle));
+        assert!(config.bad.has(Activation::Stopped, MemberHealth::Error));
+    }
+
+    #[test]
+    fn a_dash_is_no_name_space() {
+        let config = config("ns=-\nxmlns=-none");
+        assert_eq!((config.ns, config.xmlns), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn reads_ratings_by_their_first_letters() {
+        for (entry, expected) in [
+            ("active.ok", "a.o"),
+            ("A.N", "a.i"),
+            ("o.a", "a.o"),
+            (".s.b", "s.b"),
+            ("d.", "d.o,d.i,d.b,d.r,d.e"),
+            ("r", "a.r,d.r,s.r"),
+            ("a.e.x", "a.e"),
+            ("a.d", ""),
+        ] {
+            let (config, _) = read(&format!("good={entry}"));
+            assert_eq!(config.good.to_string(), expected, "{entry}");
+        }
+    }
+
+    #[test]
+    fn says_what_is_odd() {
+        let (config, problems) = read("good=x.o,a.o,.,a.d\nbad=a.o\nuser=,");
+        assert_eq!(config.good.to_string(), "a.o");
+        assert!(config.users.is_empty());
+        let letters = "stands for nothing; use a, d or s (active, disabled, stopped), o, i, b, r \
+                       or e (ok, idle, busy, recovering, error), or both as in a.o";
+        assert_eq!(
+            problems,
+            [
+                format!("w:3: worker.s.good: \"x.o\" {letters}"),
+                format!("w:3: worker.s.good: \".\" {letters}"),
+                format!("w:3: worker.s.good: \"a.d\" {letters}"),
+                "w:3: worker.s.good: a.o is both good and bad, bad is used; take it out of good or \
+                 of bad"
+                    .to_string(),
+                "w:5: worker.s.user: \",\" lists nothing, everyone may see and change the workers; \
+                 write a list, or remove the line"
+                    .to_string(),
+            ]
+        );
+    }
 }

@@ -23,6 +23,11 @@ pub fn printable(value: &[u8]) -> String {
     shown
 }
 
+/// As [`printable`], but whole.
+pub fn escaped(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).chars().flat_map(char::escape_debug).collect()
+}
+
 /// The known name that `given` is probably a misspelling of, or `None` when none is near.
 ///
 /// Near means: at most one in three characters differs (at least one may), where a missing, an added,

@@ -326,4 +326,81 @@ mod tests {
             ]
         );
     }
+
+    #[test]
+    fn maintains_every_minute_unless_told_otherwise() {
+        for (line, expected, warnings) in [
+            ("", Some(60), vec![]),
+            ("worker.maintain=10", Some(10), vec![]),
+            (
+                "worker.maintain=0",
+                None,
+                vec![
+                    "0 switches maintenance off: idle connections are neither closed nor pinged, \
+                     and members in error do not recover by time; remove the line, or use 60",
+                ],
+            ),
+            (
+                "worker.maintain=-5",
+                None,
+                vec![
+                    "-5 switches maintenance off: idle connections are neither closed nor pinged, \
+                     and members in error do not recover by time; remove the line, or use 60",
+                ],
+            ),
+            (
+                "worker.maintain=60000",
+                Some(60_000),
+                vec!["60000 is read as 60000 seconds; write 60 if you mean milliseconds"],
+            ),
+            (
+                "worker.maintain=often",
+                Some(60),
+                vec![
+                    "\"often\" is not a number of seconds, the default is used; use a whole number \
+                     without a unit, such as 10 for ten seconds",
+                ],
+            ),
+        ] {
+            let (workers, problems, _) = read(&format!("worker.ajp13.port=1\n{line}"));
+            assert_eq!(workers.maintain.map(|time| time.as_secs()), expected, "{line}");
+            let warnings: Vec<String> =
+                warnings.iter().map(|said| format!("w:2: worker.maintain: {said}")).collect();
+            assert_eq!(problems, warnings);
+        }
+        let (workers, problems, _) = read("worker.maintain=5\nworker.maintain=7");
+        assert_eq!(workers.maintain, Some(Duration::from_secs(5)), "5*7");
+        assert_eq!(problems.len(), 2);
+    }
+
+    #[test]
+    fn collects_the_mounts_of_listed_workers() {
+        let (workers, problems, _) = read(
+            "worker.list=a,b\nworker.a.mount=/a /a/*\nworker.a.mount=/x|/*\nworker.b.mount=,\n\
+             worker.b.reference=worker.t\nworker.t.port=1",
+        );
+        assert_eq!(problems, [""; 0]);
+        let mounts: Vec<(String, &[u8], u32)> = workers
+            .mounts
+            .iter()
+            .map(|mount| (mount.worker.to_string(), &mount.pattern[..], mount.place.line))
+            .collect();
+        let a = || "a".to_string();
+        assert_eq!(mounts, [(a(), &b"/a"[..], 3), (a(), b"/a/*", 3), (a(), b"/x|/*", 3)]);
+    }
+
+    #[test]
+    fn makes_workers_of_references() {
+        let (workers, problems, _) = read(
+            "worker.list=a,s\nworker.a.reference=worker.t\nworker.t.type=ajp13\n\
+             worker.t.port=1\nworker.s.reference=stat\nstat.type=status",
+        );
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with("w:6: worker.s.type: loads, but "), "{problems:?}");
+        let types: Vec<&str> = workers.workers.iter().map(WorkerConfig::type_name).collect();
+        assert_eq!(types, ["ajp13", "status"]);
+        let (_, problems, has_errors) = read("worker.list=a\nworker.a.reference=worker.b");
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(has_errors);
+    }
 }

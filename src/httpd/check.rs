@@ -17,7 +17,7 @@ use crate::config::{
     Workers, validate,
 };
 use crate::log::Level;
-use crate::mapping::{LiveTable, MapFile, Mount, Rule, Sources, rules_of};
+use crate::mapping::{LiveTable, MapFile, Mount, Rule, TableSources, rules_of};
 use crate::net;
 
 /// JkMountFileReload where it is not set (spec/mod_jk.md 1.1).
@@ -196,7 +196,7 @@ fn build_maps(
         name: path.display().to_string(),
         reload: Some(reload).filter(|interval| !interval.is_zero()),
     });
-    let sources = Sources {
+    let sources = TableSources {
         rules,
         file,
         rejects_unsafe: raw.options.effective().has(JkOption::RejectUnsafeURI),

@@ -169,9 +169,24 @@ fn log_start(servers: &[&ffi::server_rec]) {
                 "{} initialized",
                 concat!("mod_jk/", env!("CARGO_PKG_VERSION"))
             );
+            log_workers(sink, &runtime.workers.configs);
         }
         let name = log::lossy(server.server_hostname);
         jk_log!(sink, Level::Debug, "JkOptions for server {name}:{}", runtime.options);
+    }
+}
+
+/// The effective configuration of each worker: a line of its own, and one for each of its members,
+/// for a line has a limit.
+fn log_workers(sink: Sink<'_>, workers: &[WorkerConfig]) {
+    for worker in workers {
+        let (members, own): (Vec<_>, Vec<_>) =
+            worker.describe().partition(|(key, _)| *key == "member");
+        let text = |(key, value)| format!("{key}={value}");
+        let own: Vec<String> = own.into_iter().map(text).collect();
+        for facts in iter::once(own.join("; ")).chain(members.into_iter().map(text)) {
+            jk_log!(sink, Level::Debug, "({}) config: {facts}", worker.name());
+        }
     }
 }
 

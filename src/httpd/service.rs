@@ -52,10 +52,11 @@ impl<'r> HttpdRequest<'r> {
         let body = BodyReader::new(record, ignores_length, committed)?;
         let facts = facts(&record, runtime, &values, path);
         let rule = record.kept().and_then(|notes| notes.options);
+        let policy = policy(runtime, &values, rule);
         Ok(Self {
             output: Output::new(record, committed),
-            hop_by_hop: record.hop_by_hop(),
-            policy: policy(runtime, &values, rule),
+            hop_by_hop: if policy.forward_hop_by_hop { &[] } else { record.hop_by_hop() },
+            policy,
             record,
             runtime,
             facts,

@@ -32,7 +32,7 @@ pub struct MapFile {
 
 /// What a [`LiveTable`] is made of.
 #[derive(Debug, Clone)]
-pub struct Sources {
+pub struct TableSources {
     /// The rules that stay: JkMount, JkUnMount, the property `mount`.
     pub rules: Vec<Rule>,
     /// The file with the other rules.
@@ -49,7 +49,7 @@ pub struct Sources {
 /// process; a request waits for nothing, not even for the thread that looks.
 #[derive(Debug)]
 pub struct LiveTable {
-    sources: Sources,
+    sources: TableSources,
     current: RwLock<Arc<Table>>,
     /// When time began for this table.
     start: Instant,
@@ -92,7 +92,7 @@ impl LiveTable {
     /// Reads the map file and compiles the rules. Everything odd about the rules is a problem. When
     /// the file cannot be read, the other rules stand alone until it can (C mod_jk loses them all, trap
     /// 6 of [9.2]).
-    pub fn new(sources: Sources, now: Instant, problems: &mut Problems) -> LiveTable {
+    pub fn new(sources: TableSources, now: Instant, problems: &mut Problems) -> LiveTable {
         let mut seen = Seen::default();
         let mut rules = sources.rules.clone();
         if let Some(file) = &sources.file {
@@ -215,14 +215,19 @@ impl LiveTable {
     }
 }
 
-impl Sources {
+impl TableSources {
     fn compile(&self, rules: Vec<Rule>) -> Table {
         let table = Table::new(rules, |name| self.workers.position(name));
         table.rejecting_unsafe(self.rejects_unsafe)
     }
 }
 
-fn parse(sources: &Sources, file: &MapFile, text: &[u8], problems: &mut Problems) -> Vec<Rule> {
+fn parse(
+    sources: &TableSources,
+    file: &MapFile,
+    text: &[u8],
+    problems: &mut Problems,
+) -> Vec<Rule> {
     let mut map = Properties::of_map_file();
     map.read_text(text, &file.name, &sources.environment, problems);
     map.iter()
@@ -346,7 +351,7 @@ mod tests {
             let mut problems = Problems::new();
             let place = Place::new("httpd.conf", 1);
             let workers = WorkerNames::new([(&b"w"[..], WorkerKind::Other)]);
-            let sources = Sources {
+            let sources = TableSources {
                 rules: Rule::mount(b"/fixed", b"w", &place, &mut problems),
                 file: Some(MapFile { path: self.path(), name: "map".to_string(), reload }),
                 rejects_unsafe: true,

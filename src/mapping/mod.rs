@@ -21,7 +21,7 @@ pub mod table;
 pub use auto_alias::{AutoAlias, auto_alias};
 pub use check::{WorkerKind, WorkerNames};
 pub use extensions::RuleOptions;
-pub use live::{LiveTable, MapFile, Sources};
+pub use live::{LiveTable, MapFile, TableSources};
 pub use mount::{Mount, copy_mounts, rules_of};
 pub use normalize::{NormalizeError, contains_backslash, normalize};
 pub use pattern::Pattern;

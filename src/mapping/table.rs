@@ -359,35 +359,44 @@ mod tests {
         assert_eq!(table.lookup(b"/a/x"), Lookup::Mapped { rule: RuleId(1) });
     }
 
-    /// The rules of an index that a lookup compares with a path at most.
-    fn candidates(table: &Table, path: &str) -> usize {
-        let wildcard = &table.mounts.wildcard;
-        let by_suffix = wildcard.of(path.as_bytes().iter());
-        by_suffix.flat_map(|by| by.of(path.as_bytes().iter().rev())).map(Vec::len).sum()
+    /// How many patterns a lookup compares with a path at most.
+    fn comparisons(table: &Table, path: &str) -> usize {
+        let compared = |index: &Index| -> usize {
+            let by_suffix = index.wildcard.of(path.as_bytes().iter());
+            by_suffix.flat_map(|by| by.of(path.as_bytes().iter().rev())).map(Vec::len).sum()
+        };
+        compared(&table.mounts) + compared(&table.exclusions)
+    }
+
+    /// Four kinds of rules for each of some applications, and one for all.
+    fn applications(count: usize) -> Table {
+        let mut lines = vec!["/*.jsp=j".to_string(), "!/*.gif=*".to_string()];
+        for n in 0..count {
+            lines.push(format!("/app{n}|/*=w{n}"));
+            lines.push(format!("!/app{n}/static/*=w{n}"));
+            lines.push(format!("/*.ext{n}=e"));
+        }
+        table(&lines.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     #[test]
     fn ten_thousand_rules_cost_what_ten_cost() {
-        let mut lines: Vec<String> = vec!["/*.jsp=j".to_string()];
-        for n in 0..2500 {
-            lines.push(format!("/app{n}|/*=w{n}"));
-            lines.push(format!("/*.ext{n}=e"));
-            lines.push(format!("/deep/{n}/*.do=d"));
-        }
-        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        let table = table(&lines);
-        assert_eq!(table.rules().len(), 10_001);
+        let (few, many) = (applications(2), applications(2500));
+        assert_eq!((few.rules().len(), many.rules().len()), (10, 10_002));
         for (path, answer, most) in [
-            ("/app77/x", "w77", 1),
-            ("/app77", "w77", 0),
+            ("/app1/x", "w1", 1),
+            ("/app1", "w1", 0),
+            ("/app1/static/x.gif", "!w1", 3),
             ("/none/x.jsp", "j", 1),
-            ("/deep/2000/a/b.do", "d", 1),
-            ("/app2499/x.ext9", "w2499", 2),
+            ("/app1/x.ext0", "w1", 2),
             ("/nothing/here", "-", 0),
         ] {
-            assert_eq!(ask(&table, path), answer, "{path}");
-            assert_eq!(candidates(&table, path), most, "{path}");
+            for table in [&few, &many] {
+                assert_eq!(ask(table, path), answer, "{path}");
+                assert_eq!(comparisons(table, path), most, "{path}");
+            }
         }
+        assert_eq!(ask(&many, "/app2499/x"), "w2499");
     }
 
     /// The algorithm of the specification, step by step over the sorted rules.

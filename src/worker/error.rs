@@ -65,7 +65,7 @@ impl fmt::Display for Phase {
 /// | ClientBody | 400, 408, 413 or none | no | no |
 /// | Response | none | no | no |
 ///
-/// `recovery_options` set by hand lets more be sent again: [`super::recovery`].
+/// `recovery_options` set by hand lets more be sent again (spec/mod_jk.md 5.5).
 #[derive(Debug, Error)]
 pub enum Failure {
     /// The method is no HTTP token or longer than 64 bytes.

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::buffers::{Buffer, Buffers};
@@ -31,6 +31,8 @@ pub struct Worker {
     names: Names,
     memory: Arc<dyn Memory>,
     position: usize,
+    /// Held by the thread that looks after the idle connections.
+    pub(super) upkeep: Mutex<()>,
 }
 
 /// What became of a request.
@@ -61,6 +63,7 @@ impl Worker {
             config,
             memory,
             position,
+            upkeep: Mutex::default(),
         }
     }
 
@@ -148,8 +151,9 @@ impl<R: Request> Serving<'_, R> {
                 self.log_retry(&failure);
             } else if self.tries < config.retries && self.may_be_repeated(&failure) {
                 self.log_retry(&failure);
-                // Status and headers may have been taken over.
-                self.request.retract();
+                if self.progress.phase == Phase::Stream {
+                    self.request.retract();
+                }
                 self.request.pause(config.retry_interval);
             } else {
                 return Err(failure);

@@ -68,6 +68,7 @@ fn a_refused_connection_is_tried_again_with_the_configured_pause() {
     assert_eq!(*request.pauses.borrow(), [Duration::from_millis(7); 2]);
     assert_eq!(request.logged("[info] (w) retry: connect_refused"), 2);
     assert_eq!(request.logged("[error] (w) connect_refused"), 1);
+    assert_eq!(request.retractions, 1, "what other modules have set stays for a later attempt");
     assert_eq!(request.logged("hidden-word"), 0, "a secret is never logged");
 }
 

@@ -2,6 +2,7 @@
 //! for that.
 #![forbid(unsafe_code)]
 
+use std::sync::TryLockError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -46,8 +47,14 @@ fn milliseconds(time: Duration) -> u64 {
 impl Worker {
     /// Looks after the idle connections: closes those that are of no use or have been idle for
     /// longer than `connection_pool_timeout`, and pings those that nobody has looked at for longer
-    /// than `connection_ping_interval`. Requests are served meanwhile.
+    /// than `connection_ping_interval`. Requests are served meanwhile; does nothing while another
+    /// thread is still at it.
     pub fn maintain(&self, now: Instant, log: &impl Log) {
+        let _alone = match self.upkeep.try_lock() {
+            Ok(alone) => alone,
+            Err(TryLockError::Poisoned(left_behind)) => left_behind.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
         for (connection, found) in self.pool().take_unusable() {
             let (level, text) = match found {
                 IdleState::UnexpectedBytes => {

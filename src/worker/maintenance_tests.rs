@@ -223,6 +223,26 @@ fn connections_that_are_closed_or_have_stray_bytes_leave_the_pool() {
 }
 
 #[test]
+fn two_threads_are_not_at_it_at_the_same_time() {
+    let scene = Scene::new(|config| {
+        config.pool_size = 2;
+        config.ping_interval = Some(SECOND);
+        config.idle_ping = Some(20 * SECOND);
+    });
+    let mut peers = scene.idle(&[0, 0]);
+    thread::scope(|scope| {
+        let slow = scope.spawn(|| scene.maintain(5));
+        read_packet(&mut peers[0]).unwrap();
+        assert!(scene.maintain(5).is_empty());
+        assert_eq!(scene.worker.pool().idle(), 1, "the other one was not taken out");
+        peers[0].write_all(&CPONG).unwrap();
+        read_packet(&mut peers[1]).unwrap();
+        peers[1].write_all(&CPONG).unwrap();
+        assert!(slow.join().unwrap().is_empty());
+    });
+}
+
+#[test]
 fn a_ping_gives_way_to_a_request_that_needs_the_place() {
     let scene = Scene::new(|config| {
         config.ping_interval = Some(SECOND);

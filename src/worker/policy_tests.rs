@@ -20,13 +20,21 @@ fn replacing(threshold: u16) -> Policy<'static> {
 }
 
 #[test]
-fn a_rule_has_its_own_reply_timeout() {
+fn a_rule_has_its_own_reply_timeout_or_none() {
     let (config, engine) = engine(vec![vec![vec![], vec![]]]);
     let worker = worker(Ajp13Config { reply_timeout: Some(Duration::from_secs(20)), ..config });
     let limit = Some(Some(Duration::from_millis(30)));
     let mut request = get(Policy { reply_timeout: limit, ..Policy::default() });
     assert_eq!(run(&worker, &mut request), Outcome::Refused(504));
     assert_eq!(request.logged("reply_timeout: the engine sent no packet for 30ms"), 1);
+    engine.join().unwrap();
+
+    let (config, engine) = super::testing::engine(vec![vec![vec![], vec![]]]);
+    let limit = Some(Duration::from_millis(30));
+    let config = Ajp13Config { reply_timeout: limit, socket_timeout: limit, ..config };
+    let mut request = get(Policy { reply_timeout: Some(None), ..Policy::default() });
+    assert_eq!(run(&super::testing::worker(config), &mut request), Outcome::Refused(502));
+    assert_eq!(request.logged("socket_timeout: "), 1);
     engine.join().unwrap();
 }
 
@@ -108,20 +116,20 @@ fn the_rest_of_a_replaced_answer_takes_neither_for_ever_nor_the_answer_away() {
     let huge = answer_with(500, &[], &vec![b'x'; 3 << 20]);
     let mut malformed = begun(500, &[], b"part");
     malformed.extend_from_slice(b"nonsense");
-    // Answers, whether the engine then holds the connection, and the event.
+    // An answer, whether the engine then holds the connection and for how long we wait, the event.
+    let second = Some(Duration::from_secs(1));
     let cases = [
-        (huge, true, "[debug] (w) rest_unwanted"),
-        (begun(500, &[], b"part"), true, "[debug] (w) rest_unwanted"),
-        (begun(500, &[], b"part"), false, "[warn] (w) eof_mid_body"),
-        (malformed, true, "[warn] (w) bad_magic"),
+        (huge, true, None, "[debug] (w) rest_unwanted"),
+        (begun(500, &[], b"part"), true, second, "[debug] (w) rest_unwanted"),
+        (begun(500, &[], b"part"), false, None, "[warn] (w) eof_mid_body"),
+        (malformed, true, None, "[warn] (w) bad_magic"),
     ];
-    for (bytes, holds, event) in cases {
+    for (bytes, holds, reply_timeout, event) in cases {
         let script = if holds { vec![bytes, vec![]] } else { vec![bytes] };
         // The engine may find nobody who reads all of its answer.
         let (config, engine) = careless_engine(vec![script]);
-        let worker = worker(config);
-        let reply_timeout = Some(Some(Duration::from_millis(50)));
-        let mut request = get(Policy { reply_timeout, ..replacing(500) });
+        let worker = worker(Ajp13Config { reply_timeout, ..config });
+        let mut request = get(replacing(500));
         assert_eq!(run(&worker, &mut request), Outcome::ServerError(500), "{event}");
         assert_eq!(request.logged(event), 1, "{event}: {:?}", request.log);
         assert_eq!((worker.pool().idle(), request.client.len()), (0, 0));

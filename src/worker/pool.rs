@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 use super::endpoint::Connection;
 use crate::net::{Deadline, IdleState};
 
-/// Longest wait for a slot where pings of idle connections hold some. A ping gives way within a
+/// Longest wait for a slot that a ping of an idle connection holds. The ping gives way within a
 /// fraction of it, so that no request is refused for the sake of maintenance.
-const PING_GIVES_WAY: Duration = Duration::from_secs(1);
+const PING_GIVES_WAY: Duration = Duration::from_secs(2);
 
 /// The pool of one worker.
 #[derive(Debug)]
@@ -88,8 +88,9 @@ impl Pool {
     ) -> Option<MutexGuard<'p, State>> {
         let ticket = state.waited;
         state.waited = state.waited.wrapping_add(1);
+        let gets_place_of_ping = state.queue.len() < state.pings;
+        let timeout = if gets_place_of_ping { timeout.max(PING_GIVES_WAY) } else { timeout };
         state.queue.push_back(Waiting { ticket, thread: thread::current() });
-        let timeout = if state.pings > 0 { timeout.max(PING_GIVES_WAY) } else { timeout };
         let deadline = Deadline::after(timeout);
         while let Some(place) = state.queue.iter().position(|waiting| waiting.ticket == ticket) {
             let Some(left) = deadline.remaining() else {

@@ -40,6 +40,7 @@ pub(super) struct Memory {
     pub finished: bool,
     pub aborted: bool,
     pub flushes: usize,
+    pub retractions: usize,
     pub pauses: RefCell<Vec<Duration>>,
     pub log: RefCell<Vec<String>>,
 }
@@ -155,6 +156,7 @@ impl Request for Memory {
     }
 
     fn retract(&mut self) {
+        self.retractions += 1;
         self.status = None;
         self.held.clear();
     }

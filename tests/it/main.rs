@@ -23,4 +23,5 @@ mod faults;
 mod harness;
 mod mapping;
 mod policy;
+mod pool;
 mod support;

@@ -4,101 +4,221 @@ use super::{accepted, refused, said, with};
 use crate::support::client;
 use crate::support::engine::Engine;
 
-/// The worker properties that this version refuses.
-const PROPERTIES_NOT_YET: [&str; 40] = [
-    "activation",
-    "bad",
-    "balance_workers",
-    "busy_limit",
-    "connection_ping_interval",
-    "connection_pool_minsize",
-    "connection_pool_timeout",
-    "css",
-    "distance",
-    "doctype",
-    "domain",
-    "error_escalation_time",
-    "fail_on_status",
-    "good",
-    "lb_retries",
-    "lbfactor",
-    "lock",
-    "maintain",
-    "max_reply_timeouts",
-    "method",
-    "mount",
-    "ns",
-    "prefix",
-    "read_only",
-    "recover_time",
-    "recovery_options",
-    "redirect",
-    "reference",
-    "route",
-    "secretkey",
-    "session_cookie",
-    "session_cookie_path",
-    "session_path",
-    "set_session_cookie",
-    "source",
-    "sticky_session",
-    "sticky_session_force",
-    "user",
-    "user_case_insensitive",
-    "xmlns",
+/// A balancer with a member, a status worker, a template, and a worker of its own. The lines, and the
+/// place of the types that answer 503.
+const ALL_TYPES: &str = "\
+worker.list=w,lb,st
+worker.w.host=localhost
+worker.lb.type=lb
+worker.lb.balance_workers=m
+worker.m.host=localhost
+worker.st.type=status
+template.port=8009
+";
+
+/// What this version says of it.
+const NOT_SERVED: [&str; 2] = [
+    "warning: conf/workers.properties:3: worker.lb.type: loads, but this version cannot balance \
+     requests yet: requests for lb get 503; mount its members instead",
+    "warning: conf/workers.properties:6: worker.st.type: loads, but this version cannot show its \
+     pages yet: requests for st get 503; take it out of worker.list",
 ];
 
-/// Old names, with what to write today.
+/// The 60 properties of C mod_jk, each on a worker of its type with a value that nothing is wrong with,
+/// but for those that [`ALL_TYPES`] has, and for secretkey.
+const LIVE: [&str; 56] = [
+    "worker.maintain=30",
+    "worker.lb.error_escalation_time=10",
+    "worker.lb.lb_retries=3",
+    "worker.lb.lock=Pessimistic",
+    "worker.lb.max_reply_timeouts=2",
+    "worker.lb.method=Busyness",
+    "worker.lb.recover_time=30",
+    "worker.lb.retries=3",
+    "worker.lb.session_cookie=SID",
+    "worker.lb.session_cookie_path=/app",
+    "worker.lb.session_path=;sid",
+    "worker.lb.set_session_cookie=on",
+    "worker.lb.sticky_session=off",
+    "worker.lb.sticky_session_force=on",
+    "worker.m.activation=Disabled",
+    "worker.m.distance=1",
+    "worker.m.domain=d",
+    "worker.m.lbfactor=2",
+    "worker.m.redirect=r",
+    "worker.m.route=r1",
+    "worker.st.bad=e",
+    "worker.st.css=/s.css",
+    "worker.st.doctype=<!DOCTYPE x>",
+    "worker.st.good=o",
+    "worker.st.ns=x:",
+    "worker.st.prefix=p",
+    "worker.st.read_only=on",
+    "worker.st.user=admin",
+    "worker.st.user_case_insensitive=on",
+    "worker.st.xmlns=-",
+    "worker.w.busy_limit=100",
+    "worker.w.connect_timeout=5000",
+    "worker.w.connection_acquire_timeout=500",
+    "worker.w.connection_ping_interval=30",
+    "worker.w.connection_pool_minsize=0",
+    "worker.w.connection_pool_size=1000",
+    "worker.w.connection_pool_timeout=600",
+    "worker.w.fail_on_status=500,-503",
+    "worker.w.max_packet_size=65536",
+    "worker.w.mount=/w /w/*",
+    "worker.w.ping_mode=A",
+    "worker.w.ping_timeout=2000",
+    "worker.w.prefer_ipv6=on",
+    "worker.w.prepost_timeout=3000",
+    "worker.w.recovery_options=3",
+    "worker.w.reference=template",
+    "worker.w.reply_timeout=60000",
+    "worker.w.retry_interval=50",
+    "worker.w.secret=topsecret",
+    "worker.w.socket_buffer=65536",
+    "worker.w.socket_connect_timeout=2000",
+    "worker.w.socket_keepalive=on",
+    "worker.w.socket_timeout=300",
+    "worker.w.source=127.0.0.1",
+    "worker.w.type=ajp13",
+    "worker.w.dns_ttl=30",
+];
+
+/// Old names, with what to write today; nothing for those that never have an effect.
 const OLD: [(&str, &str); 20] = [
-    ("balanced_workers", "remove the line; its name in C mod_jk is balance_workers today"),
-    ("bridge", ""),
-    ("cache_timeout", "remove the line; its name in C mod_jk is connection_pool_timeout today"),
-    ("cachesize", "write connection_pool_size instead"),
-    ("class_path", ""),
-    ("cmd_line", ""),
-    ("disabled", "remove the line; its name in C mod_jk is activation today"),
-    ("jvm_lib", ""),
-    ("jvm_route", "remove the line; its name in C mod_jk is route today"),
-    ("ld_path", ""),
-    ("local_worker", ""),
-    ("local_worker_only", ""),
-    ("ms", ""),
-    ("mx", ""),
-    ("native_lib", ""),
-    ("recycle_timeout", ""),
-    ("stderr", ""),
-    ("stdout", ""),
-    ("stopped", "remove the line; its name in C mod_jk is activation today"),
-    ("sysprops", ""),
+    ("worker.lb.balanced_workers=m", "balance_workers"),
+    ("worker.m.bridge=x", ""),
+    ("worker.m.cache_timeout=5", "connection_pool_timeout"),
+    ("worker.m.cachesize=1000", "connection_pool_size"),
+    ("worker.m.class_path=x", ""),
+    ("worker.m.cmd_line=x", ""),
+    ("worker.m.disabled=0", "activation"),
+    ("worker.m.jvm_lib=x", ""),
+    ("worker.m.jvm_route=r1", "route"),
+    ("worker.m.ld_path=x", ""),
+    ("worker.m.local_worker=1", ""),
+    ("worker.m.local_worker_only=1", ""),
+    ("worker.m.ms=1", ""),
+    ("worker.m.mx=1", ""),
+    ("worker.m.native_lib=x", ""),
+    ("worker.m.recycle_timeout=1", ""),
+    ("worker.m.stderr=x", ""),
+    ("worker.m.stdout=x", ""),
+    ("worker.m.stopped=0", "activation"),
+    ("worker.m.sysprops=x", ""),
 ];
 
 #[test]
-fn every_property_that_is_not_supported_yet_says_so() {
-    let mut lines = vec!["worker.list=w".to_owned(), "worker.w.host=localhost".to_owned()];
-    let mut expected = Vec::new();
-    let mut add = |name: &str, remedy: &str| {
-        let key = match name {
-            "maintain" => "worker.maintain".to_owned(),
-            name => format!("worker.w.{name}"),
-        };
-        lines.push(format!("{key}=topsecret"));
-        let line = lines.len();
-        expected.push(format!(
-            "conf/workers.properties:{line}: {key}: {name} is not supported yet by this version; \
-             {remedy}"
-        ));
+fn the_lists_have_every_property() {
+    use mod_jk::config::keys::{KEYS, Status};
+    let name = |line: &str| {
+        let key = line.split('=').next().unwrap_or_default();
+        key.rsplit('.').next().unwrap_or_default().to_owned()
     };
-    for name in PROPERTIES_NOT_YET {
-        add(name, "remove the line");
-    }
-    for (name, remedy) in OLD {
-        let dead = "remove the line, it never had an effect";
-        add(name, if remedy.is_empty() { dead } else { remedy });
-    }
-    let result = with("").workers(&lines.join("\n")).config_test();
-    assert_eq!(said(&result), expected);
-    assert!(!result.status.success());
-    assert!(!result.output.contains("topsecret"), "{}", result.output);
+    let sorted = |mut names: Vec<String>| {
+        names.sort();
+        names.dedup();
+        names
+    };
+    let named = |wanted: &dyn Fn(Status) -> bool| -> Vec<String> {
+        let keys = KEYS.iter().filter(|key| wanted(key.status));
+        keys.map(|key| key.name.to_owned()).filter(|name| name != "socket").collect()
+    };
+    let others = ALL_TYPES.lines().map(name).chain(["secretkey".to_owned()]);
+    let live = LIVE.iter().map(|line| name(line)).chain(others).collect();
+    assert_eq!(sorted(live), named(&|status| status == Status::Supported));
+    let old = OLD.iter().map(|(line, _)| name(line)).collect();
+    assert_eq!(sorted(old), named(&|status| status != Status::Supported));
+}
+
+#[test]
+fn every_property_is_accepted() {
+    let lines = LIVE.join("\n");
+    accepted(with("").workers(&format!("{ALL_TYPES}{lines}")), &NOT_SERVED);
+    let text = format!("{ALL_TYPES}worker.w.secretkey=topsecret");
+    let result = with("").workers(&text).config_test();
+    let expected = "warning: conf/workers.properties:8: worker.w.secretkey: has no effect on a \
+                    worker of type ajp13; use secret, which type ajp13 has instead";
+    let mut said = said(&result);
+    assert_eq!(said.pop().as_deref(), Some(expected));
+    assert_eq!(said, NOT_SERVED);
+    assert!(result.status.success() && !result.output.contains("topsecret"), "{}", result.output);
+}
+
+#[test]
+fn every_old_name_is_accepted_and_named() {
+    let lines: Vec<&str> = OLD.iter().map(|(line, _)| *line).collect();
+    let places = (8..).zip(OLD).map(|(place, (line, today))| {
+        let (key, value) = line.split_once('=').expect("a property");
+        let said = match (key, today) {
+            ("worker.lb.balanced_workers", _) => {
+                "is the old name of balance_workers, which is set too and goes first; remove the \
+                 line"
+                    .to_owned()
+            }
+            ("worker.m.disabled", _) => {
+                "is the old name of activation; write activation=Disabled instead".to_owned()
+            }
+            ("worker.m.stopped", _) => {
+                "is the old name of activation; write activation=Stopped instead".to_owned()
+            }
+            (_, "") => "never has an effect; remove the line".to_owned(),
+            (_, today) => format!("is the old name of {today}; write {today} instead"),
+        };
+        assert!(!value.is_empty());
+        format!("warning: conf/workers.properties:{place}: {key}: {said}")
+    });
+    let expected: Vec<String> =
+        NOT_SERVED.iter().map(|said| (*said).to_owned()).chain(places).collect();
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    accepted(with("").workers(&format!("{ALL_TYPES}{}", lines.join("\n"))), &expected);
+}
+
+#[test]
+fn what_a_value_does_is_said() {
+    let properties = "\
+worker.list=w
+worker.w.reference=worker.t
+worker.w.connection_pool_size=2
+worker.w.connection_pool_timeout=600
+worker.w.reply_timeout=30
+worker.w.recovery_options=27
+worker.w.fail_on_status=5xx
+worker.w.lbfactor=2
+worker.t.socket_timeout=30000
+worker.t.ping_mode=
+worker.u.reference=worker.tt
+";
+    refused(
+        with("").workers(properties),
+        &[
+            "warning: conf/workers.properties:3: worker.w.connection_pool_size: 2 connections for \
+             8 threads: when all are in use, further requests wait 200 ms and get 503; use at \
+             least 8, or remove the line",
+            "warning: conf/workers.properties:4: worker.w.connection_pool_timeout: connections \
+             that are idle for up to 600 seconds are used again: where the engine closes them \
+             earlier, requests find them closed; set keepAliveTimeout of its connector to 600000 \
+             or more, and ping_mode=P",
+            "warning: conf/workers.properties:5: worker.w.reply_timeout: 30 is read as 30 \
+             milliseconds; write 30000 if you mean seconds",
+            "warning: conf/workers.properties:6: worker.w.recovery_options: 27 has the bits 8 \
+             (HEAD) and 16 (GET); C mod_jk ignores 16 beside 8, here both count; take 16 out if \
+             GET must not be sent again",
+            "warning: conf/workers.properties:7: worker.w.fail_on_status: \"5xx\" is no status, it \
+             never matches; list single statuses, such as 500 or -503",
+            "warning: conf/workers.properties:8: worker.w.lbfactor: has no effect on a worker that \
+             is no member of a balancer; remove the line, it is for members of a balancer",
+            "warning: conf/workers.properties:9: worker.w.socket_timeout: 30000 is read as 30000 \
+             seconds; write 30 if you mean milliseconds",
+            "warning: conf/workers.properties:10: worker.t.ping_mode: has no value and is ignored; \
+             write a value, or remove the line",
+            "conf/workers.properties:11: worker.u.reference: there is no property that begins with \
+             \"worker.tt.\"; did you mean worker.t?",
+            "warning: conf/workers.properties:11: worker.u: has properties but is not in \
+             worker.list, so it is not used; add u to worker.list, or remove its properties",
+        ],
+    );
 }
 
 #[test]
@@ -191,12 +311,13 @@ worker.w.retries=many
              from 1 to 65535",
             "conf/workers.properties:5: worker.w.connection_pool_size: a pool of 0 connections can \
              serve no request; use at least 1, or remove the line",
-            "conf/workers.properties:6: worker.w.fail_on_status: fail_on_status is not supported \
-             yet by this version; remove the line",
-            "conf/workers.properties:7: worker.lb1.type: type \"lb\" is not supported yet by this \
-             version; use type ajp13, or take the worker out of worker.list",
-            "conf/workers.properties:8: worker.st.type: type \"status\" is not supported yet by \
-             this version; use type ajp13, or take the worker out of worker.list",
+            "conf/workers.properties:7: worker.lb1.type: a worker of type lb needs \
+             balance_workers, which is missing; name its members, such as \
+             balance_workers=node1,node2",
+            "warning: conf/workers.properties:7: worker.lb1.type: loads, but this version cannot \
+             balance requests yet: requests for lb1 get 503; mount its members instead",
+            "warning: conf/workers.properties:8: worker.st.type: loads, but this version cannot \
+             show its pages yet: requests for st get 503; take it out of worker.list",
             "conf/workers.properties:9: worker.old.type: type \"ajp12\" is not supported; use type \
              ajp13, which every Tomcat speaks",
             "conf/workers.properties:10: worker.new.type: type \"ajp14\" is not supported; use \

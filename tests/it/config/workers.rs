@@ -18,11 +18,95 @@ fn jk_worker_property_alone_makes_a_worker() {
     let httpd = with(&format!(
         "JkWorkerProperty worker.list=w\nJkWorkerProperty worker.w.type=ajp13\n\
          JkWorkerProperty worker.w.host = 127.0.0.1\nJkWorkerProperty my.port={}\n\
-         JkWorkerProperty worker.w.port=$(my.port) # a comment\nJkMount /* w",
+         JkWorkerProperty worker.w.port=$(my.port)\nJkMount /* w",
         port(&engine)
     ))
     .start();
     assert_eq!(client::get(httpd.addr(), "/x").text(), "/x");
+}
+
+#[test]
+fn a_directive_has_no_comments() {
+    accepted(
+        with(
+            "JkWorkerProperty worker.list=w\nJkWorkerProperty worker.w.host=localhost\n\
+             JkWorkerProperty worker.w.port=8009 # not one\n\
+             JkWorkerProperty worker.w.secret=a#b",
+        ),
+        &[
+            "warning: conf/test.conf:3: worker.w.port: the value goes on behind '#', which begins \
+             no comment here; put the comment on a line of its own",
+            "warning: conf/test.conf:3: worker.w.port: \"8009 # not one\" is not a port number, it \
+             is read as 8009; use a number from 1 to 65535",
+        ],
+    );
+    let engine = Engine::recording().start();
+    let httpd = with(&format!(
+        "JkWorkerProperty worker.list=w\nJkWorkerProperty worker.w.host=127.0.0.1\n\
+         JkWorkerProperty worker.w.port={}\nJkWorkerProperty worker.w.secret=a#b\nJkMount /* w",
+        port(&engine)
+    ))
+    .start();
+    assert_eq!(client::get(httpd.addr(), "/x").status(), 200);
+    let requests = engine.requests();
+    assert!(requests[0].attributes.contains(&Attr::Secret(Some("a#b".into()))), "{requests:?}");
+}
+
+#[test]
+fn the_effective_configuration_is_logged_at_debug() {
+    let properties = "worker.list=w,lb\nworker.w.port=1\nworker.w.secret=hush\n\
+        worker.w.ping_mode=CP\nworker.lb.type=lb\nworker.lb.balance_workers=m\n\
+        worker.lb.method=B\nworker.m.port=2\nworker.m.lbfactor=3";
+    for (level, is_shown) in [("debug", true), ("info", false)] {
+        let httpd =
+            with(&format!("JkLogFile logs/jk.log\nJkLogLevel {level}")).workers(properties).start();
+        let log = std::fs::read_to_string(httpd.path("logs/jk.log")).expect("the log");
+        for said in [
+            "(w) config: type=ajp13; host=localhost; port=1; ",
+            "; secret=set; ",
+            "; ping_mode=CP; ",
+            "(lb) config: type=lb; balance_workers=m; method=Busyness; ",
+            "(lb) config: member=m (route=m domain= redirect= distance=0 lbfactor=3 ",
+        ] {
+            assert_eq!(log.contains(said), is_shown, "{said} in\n{log}");
+        }
+        assert!(!log.contains("hush"), "{log}");
+        assert!(!log.lines().any(|line| line.ends_with("...")), "a line is cut:\n{log}");
+    }
+}
+
+#[test]
+fn workers_of_other_types_answer_503() {
+    let httpd = with("JkMount /lb lb\nJkMount /st st")
+        .workers(
+            "worker.list=lb,st\nworker.lb.type=lb\nworker.lb.balance_workers=m\n\
+             worker.m.port=8009\nworker.st.type=status",
+        )
+        .start();
+    assert_eq!(client::get(httpd.addr(), "/lb").status(), 503);
+    assert_eq!(client::get(httpd.addr(), "/st").status(), 503);
+    let log = httpd.error_log();
+    for said in [
+        "(lb) unsupported_type: this version cannot serve workers of type lb yet; outcome=503",
+        "(st) unsupported_type: this version cannot serve workers of type status yet; outcome=503",
+    ] {
+        assert!(log.contains(said), "{said} is missing in\n{log}");
+    }
+}
+
+#[test]
+fn a_template_makes_workers() {
+    let engine = Engine::recording().start();
+    let httpd = with("JkMount /x w")
+        .workers(&format!(
+            "worker.list=w\nworker.w.reference=worker.base\nworker.base.host=127.0.0.1\n\
+             worker.base.reference=common\ncommon.port={}\ncommon.secret=hush",
+            port(&engine)
+        ))
+        .start();
+    assert_eq!(client::get(httpd.addr(), "/x").text(), "/x");
+    let requests = engine.requests();
+    assert!(requests[0].attributes.contains(&Attr::Secret(Some("hush".into()))), "{requests:?}");
 }
 
 #[test]

@@ -19,8 +19,6 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// The worker that answered, and the URI that it was sent.
     pub(super) forwarded: Option<(String, String)>,
-    /// The path as httpd had it, in base 64, if the configuration has [`SHOW_PATH`].
-    pub(super) path: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
@@ -30,9 +28,6 @@ impl Answer {
         self.forwarded.as_ref().map(|(worker, _)| worker.as_str())
     }
 }
-
-/// Makes httpd show the path as it has it.
-pub(super) const SHOW_PATH: &str = "Header always set X-Path expr=%{base64:%{REQUEST_URI}}";
 
 /// One engine for each of some workers, which answers with the worker's name and the URI.
 pub(super) struct Engines(Vec<(String, Engine)>);
@@ -100,30 +95,5 @@ fn ask_in_turn(addr: SocketAddr, targets: &[String]) -> Vec<Answer> {
 
 fn answer(response: &Response) -> Answer {
     let forwarded = response.header("X-Worker").map(|worker| (worker.to_owned(), response.text()));
-    let path = response.header("X-Path").map(str::to_owned);
-    Answer { status: response.status(), forwarded, path, body: response.body.clone() }
-}
-
-/// The bytes of a base 64 text.
-pub(super) fn decode(text: &str) -> Vec<u8> {
-    let mut bits = 0_u32;
-    let mut count = 0;
-    let mut bytes = Vec::new();
-    for byte in text.trim_end_matches('=').bytes() {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => panic!("{text} is not base 64"),
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count & 0xff) as u8);
-        }
-    }
-    bytes
+    Answer { status: response.status(), forwarded, body: response.body.clone() }
 }

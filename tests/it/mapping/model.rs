@@ -142,7 +142,7 @@ fn matches(pattern: &[char], path: &[char]) -> bool {
 }
 
 /// What Tomcat makes of a decoded path: the segments that are left, `None` above the root.
-fn segments(path: &[char]) -> Option<String> {
+pub(super) fn segments(path: &[char]) -> Option<String> {
     let text: String = path.iter().collect();
     let mut kept: Vec<&str> = Vec::new();
     let mut ends_in_folder = true;

@@ -1,23 +1,12 @@
 //! A random configuration, as text for httpd and as tables of our own.
 
-use std::time::Instant;
-
-use mod_jk::config::{Place, Problems};
-use mod_jk::mapping::{
-    LiveTable, MapFile, Mount, Rule, Sources, WorkerKind, WorkerNames, copy_mounts, rules_of,
-};
+use mod_jk::config::Place;
+use mod_jk::mapping::Mount;
 
 use super::random::Random;
 use crate::support::httpd::{Builder, Httpd};
 
 pub(super) const WORKERS: [&str; 3] = ["w1", "w2", "w3"];
-
-/// What a plan may use.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Features {
-    /// JkMountFile, JkMountCopy, the property `mount` and RejectUnsafeURI.
-    pub(super) all: bool,
-}
 
 /// A whole configuration: the main server, and virtual hosts that differ in what they inherit.
 #[derive(Debug)]
@@ -48,25 +37,23 @@ const EXTENSIONS: [&str; 6] = [
 ];
 
 impl Plan {
-    pub(super) fn random(random: &mut Random, features: Features) -> Self {
+    pub(super) fn random(random: &mut Random) -> Self {
         let mut definitions = Vec::new();
-        if features.all {
-            for worker in WORKERS {
-                for _ in 0..random.below(3) {
-                    let marks = random.pick(&["", "", "", "!", "-"]);
-                    definitions.push((worker, format!("{marks}{}", random.pattern(true))));
-                }
+        for worker in WORKERS {
+            for _ in 0..random.below(3) {
+                let marks = random.pick(&["", "", "", "!", "-"]);
+                definitions.push((worker, format!("{marks}{}", random.pattern(true))));
             }
         }
         let mut server = |name, copies, has_mounts| {
-            let map = features.all && has_mounts && !random.one_in(3);
+            let map = has_mounts && !random.one_in(3);
             Server {
                 name,
-                copies: copies && features.all,
+                copies,
                 mounts: if has_mounts { mounts(random) } else { Vec::new() },
                 map: map.then(|| map_file(random)),
                 encoded_slashes: random.pick(&["Off", "On", "NoDecode"]),
-                rejects_unsafe: features.all && random.one_in(4),
+                rejects_unsafe: random.one_in(4),
             }
         };
         let mut servers = vec![
@@ -108,56 +95,11 @@ impl Plan {
         let own = self.definitions.iter().filter(move |(name, _)| *name == worker);
         own.map(|(_, item)| item.as_str())
     }
-
-    /// The table of a server, `None` where nothing is mapped.
-    pub(super) fn table(&self, server: &Server, httpd: &Httpd) -> Option<LiveTable> {
-        let main = &self.servers[0];
-        let copied;
-        let (mounts, map, rejects_unsafe) = if server.name == "main" {
-            (&server.mounts, Some(main), server.rejects_unsafe)
-        } else if server.mounts.is_empty() {
-            return server.copies.then(|| self.table(main, httpd)).flatten();
-        } else if server.copies {
-            copied = copy_mounts(&server.mounts, &main.mounts);
-            let map = if server.map.is_some() { server } else { main };
-            (&copied, Some(map), server.rejects_unsafe)
-        } else {
-            (&server.mounts, Some(server), server.rejects_unsafe)
-        };
-        let mut problems = Problems::new();
-        let mut rules = rules_of(mounts, &mut problems);
-        if server.name == "main" {
-            for (worker, item) in &self.definitions {
-                let place = Place::new("workers.properties", 1);
-                let (item, worker) = (item.as_bytes(), worker.as_bytes());
-                rules.extend(Rule::definition(item, worker, &place, &mut problems));
-            }
-        }
-        let file = map.filter(|owner| owner.map.is_some()).map(|owner| MapFile {
-            path: httpd.path(&format!("conf/{}.map", owner.name)),
-            name: owner.name.to_owned(),
-            reload: None,
-        });
-        let workers = WORKERS.map(|name| (name.as_bytes(), WorkerKind::Other));
-        let sources = Sources {
-            rules,
-            file,
-            rejects_unsafe,
-            workers: WorkerNames::new(workers).into(),
-            environment: |_| None,
-        };
-        Some(LiveTable::new(sources, Instant::now(), &mut problems))
-    }
 }
 
 impl Server {
     pub(super) fn addr(&self, httpd: &Httpd) -> std::net::SocketAddr {
         if self.name == "main" { httpd.addr() } else { httpd.vhost(self.name) }
-    }
-
-    /// Whether httpd decodes `%2f`, `true` also if it keeps it as it is.
-    pub(super) fn allows_encoded_slashes(&self) -> bool {
-        self.encoded_slashes != "Off"
     }
 
     fn lines(&self) -> String {
