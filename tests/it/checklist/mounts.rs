@@ -192,15 +192,26 @@ fn extensions() -> Vec<Case> {
         failing("fail_on_status=500,404", 404),
         failing("fail_on_status=-404", 404),
         rule("nonsense@=1").says("unknown rule extension 'nonsense@=1'", "nonsense@"),
-        rule("active=@").says("Worker @ is not of type lb, activation extension active=", "rule extension active: worker @ is no balancer"),
-        rule("disabled=@")
-            .says("Worker @ is not of type lb, activation extension disabled=", "rule extension disabled: worker @ is no balancer"),
-        rule("stopped=@")
-            .says("Worker @ is not of type lb, activation extension stopped=", "rule extension stopped: worker @ is no balancer"),
-        rule("session_cookie=SID")
-            .says("Worker @ is not of type lb, extension session_cookie=", "rule extension session_cookie: worker @ is no balancer"),
-        rule("session_path=;sid")
-            .says("Worker @ is not of type lb, extension session_path=", "rule extension session_path: worker @ is no balancer"),
+        rule("active=@").says(
+            "Worker @ is not of type lb, activation extension active=",
+            "rule extension active: worker @ is no balancer",
+        ),
+        rule("disabled=@").says(
+            "Worker @ is not of type lb, activation extension disabled=",
+            "rule extension disabled: worker @ is no balancer",
+        ),
+        rule("stopped=@").says(
+            "Worker @ is not of type lb, activation extension stopped=",
+            "rule extension stopped: worker @ is no balancer",
+        ),
+        rule("session_cookie=SID").says(
+            "Worker @ is not of type lb, extension session_cookie=",
+            "rule extension session_cookie: worker @ is no balancer",
+        ),
+        rule("session_path=;sid").says(
+            "Worker @ is not of type lb, extension session_path=",
+            "rule extension session_path: worker @ is no balancer",
+        ),
         rule("session_cookie_path=/x").says(
             "Worker @ is not of type lb, extension session_cookie_path=",
             "rule extension session_cookie_path: worker @ is no balancer",

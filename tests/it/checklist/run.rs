@@ -644,7 +644,8 @@ fn has_keepalive(addr: SocketAddr) -> bool {
     let table = std::fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
     let line = table.lines().find(|line| line.split_whitespace().nth(1) == Some(&hex));
     // The sixth column: kind of timer, and when. 2 is keep-alive.
-    line.and_then(|line| line.split_whitespace().nth(5)).is_some_and(|timer| timer.starts_with("02:"))
+    line.and_then(|line| line.split_whitespace().nth(5))
+        .is_some_and(|timer| timer.starts_with("02:"))
 }
 
 /// Whether there is a file whose path begins like this.

@@ -28,7 +28,8 @@ fn cases() -> Vec<Case> {
              JkWorkerProperty worker.@.host=127.0.0.1\n> JkWorkerProperty worker.@.port={one}",
         ),
         alone("JkShmFile", "JkMount /* @\n> JkShmFile logs/@.shm")
-            .looks(Look::Exists("logs/@.shm")).no_effect("JkShmFile and JkShmSize"),
+            .looks(Look::Exists("logs/@.shm"))
+            .no_effect("JkShmFile and JkShmSize"),
         alone("JkShmSize", "JkMount /* @\n> JkShmSize 512")
             .says("You can remove the JkShmSize directive", "JkShmSize")
             .no_effect("JkShmFile and JkShmSize"),

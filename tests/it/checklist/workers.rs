@@ -31,9 +31,12 @@ fn targets() -> Vec<Case> {
         worker("port", "> port={one}\nretries=1"),
         worker("port 0", "port={one}\n> port=0\nretries=1"),
         worker("source", "> source=127.0.0.5").looks(Look::Peers),
-        worker("source that is unknown", "> source=nowhere.invalid")
-            .says("worker @ can't resolve source address 'nowhere.invalid'", "(@) source_unresolved"),
-        worker("prefer_ipv6", "> prefer_ipv6=true").dumped("worker.@.prefer_ipv6=true")
+        worker("source that is unknown", "> source=nowhere.invalid").says(
+            "worker @ can't resolve source address 'nowhere.invalid'",
+            "(@) source_unresolved",
+        ),
+        worker("prefer_ipv6", "> prefer_ipv6=true")
+            .dumped("worker.@.prefer_ipv6=true")
             .config("prefer_ipv6=on"),
         worker("secret", "> secret=hush"),
         worker("max_packet_size for a request", "> max_packet_size=16384")
@@ -44,8 +47,7 @@ fn targets() -> Vec<Case> {
             .asks([post("/x", &[b'x'; 12000])]),
         worker("max_packet_size is at least 8192", "max_packet_size=1000")
             .asks([post("/x", &[b'x'; 12000])]),
-        worker("socket_keepalive", "> socket_keepalive=true")
-            .looks(Look::Keepalive),
+        worker("socket_keepalive", "> socket_keepalive=true").looks(Look::Keepalive),
         worker("socket_buffer", "> socket_buffer=20000")
             .site("JkLogFile logs/@.log")
             .own_says("SO_SNDBUF and SO_RCVBUF set to 20000", "")
@@ -133,7 +135,9 @@ fn failures() -> Vec<Case> {
             .asks([head("/x")])
             .scripted(|_, _| Ok(Action::Close)),
         closing("recovery_options=25", "recovery_options=25")
-            .differs("recovery_options with 8 and 16", |seen| seen.packets.extend(seen.packets.clone())),
+            .differs("recovery_options with 8 and 16", |seen| {
+                seen.packets.extend(seen.packets.clone())
+            }),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! Configuration, as `httpd -t` judges it and as httpd then runs with it.
 
+mod broken;
 mod directives;
 mod files;
 mod log;

@@ -82,7 +82,20 @@ worker.loadbalancer.type=lb
 worker.loadbalancer.balance_workers=ajp13_worker
 ",
         )],
-        says: &[],
+        says: &[
+            "warning: conf/test.conf:8: JkMount: worker jk-status is not in worker.list: \
+             requests for this path get status 500; add jk-status to worker.list, which names \
+             ajp13_worker",
+            "warning: conf/test.conf:12: JkMount: worker jk-manager is not in worker.list: \
+             requests for this path get status 500; add jk-manager to worker.list, which names \
+             ajp13_worker",
+            "warning: conf/workers.properties:11: worker.ajp13_worker.lbfactor: has no effect \
+             on a worker that is no member of a balancer; remove the line, it is for members of \
+             a balancer",
+            "warning: conf/workers.properties:13: worker.loadbalancer: has properties but is \
+             not in worker.list, so it is not used; add loadbalancer to worker.list, or remove \
+             its properties",
+        ],
     },
     Shipped {
         name: "Tomcat Connectors",
@@ -164,7 +177,17 @@ worker.template.recovery_options=3
 ",
             ),
         ],
-        says: &[],
+        says: &[
+            "warning: conf/workers.properties:2: worker.jk-status.type: loads, but this \
+             version cannot show its pages yet: requests for jk-status get 503; take it out of \
+             worker.list",
+            "warning: conf/workers.properties:6: worker.jk-manager.type: loads, but this \
+             version cannot show its pages yet: requests for jk-manager get 503; take it out of \
+             worker.list",
+            "warning: conf/workers.properties:9: worker.balancer.type: loads, but this version \
+             cannot balance requests yet: requests for balancer get 503; mount its members \
+             instead",
+        ],
     },
     Shipped {
         name: "Tomcat Connectors, the first steps",
@@ -231,7 +254,46 @@ worker.inprocess.stderr=$(workers.tomcat_home)$(ps)inprocess.stderr
 worker.inprocess.sysprops=tomcat.home=$(workers.tomcat_home)
 ",
         )],
-        says: &[],
+        says: &[
+            "warning: conf/workers.properties:10: worker.ajp13.cachesize: is the old name of \
+             connection_pool_size; write connection_pool_size instead",
+            "warning: conf/workers.properties:11: worker.ajp13.cache_timeout: is the old name \
+             of connection_pool_timeout; write connection_pool_timeout instead",
+            "warning: conf/workers.properties:11: worker.ajp13.cache_timeout: connections that \
+             are idle for up to 600 seconds are used again: where the engine closes them \
+             earlier, requests find them closed; set keepAliveTimeout of its connector to \
+             600000 or more, and ping_mode=P",
+            "warning: conf/workers.properties:13: worker.ajp13.recycle_timeout: never has an \
+             effect; remove the line",
+            "warning: conf/workers.properties:15: worker.loadbalancer.type: loads, but this \
+             version cannot balance requests yet: requests for loadbalancer get 503; mount its \
+             members instead",
+            "warning: conf/workers.properties:16: worker.loadbalancer.balanced_workers: is the \
+             old name of balance_workers; write balance_workers instead",
+            "warning: conf/workers.properties:17: worker.loadbalancer.local_worker_only: never \
+             has an effect; remove the line",
+            "warning: conf/workers.properties:19: worker.inprocess: has properties but is not \
+             in worker.list, so it is not used; add inprocess to worker.list, or remove its \
+             properties",
+            "warning: conf/workers.properties:21: worker.inprocess.class_path: is set again \
+             after conf/workers.properties:20, the values are joined with ':' as C mod_jk does; \
+             keep one of the lines",
+            "warning: conf/workers.properties:21: worker.inprocess.class_path: never has an \
+             effect; remove the line",
+            "warning: conf/workers.properties:23: worker.inprocess.cmd_line: is set again \
+             after conf/workers.properties:22, the values are joined with ' ' as C mod_jk does; \
+             keep one of the lines",
+            "warning: conf/workers.properties:23: worker.inprocess.cmd_line: never has an \
+             effect; remove the line",
+            "warning: conf/workers.properties:24: worker.inprocess.jvm_lib: never has an \
+             effect; remove the line",
+            "warning: conf/workers.properties:25: worker.inprocess.stdout: never has an \
+             effect; remove the line",
+            "warning: conf/workers.properties:26: worker.inprocess.stderr: never has an \
+             effect; remove the line",
+            "warning: conf/workers.properties:27: worker.inprocess.sysprops: never has an \
+             effect; remove the line",
+        ],
     },
     Shipped {
         name: "Axon Ivy, one engine",
@@ -255,7 +317,12 @@ JkMount /ivy/* AxonIvyEngine
              worker.AxonIvyEngine.host=localhost\n\
              worker.AxonIvyEngine.port=8009\n",
         )],
-        says: &[],
+        says: &[
+            "warning: conf/test.conf:6: JkMount: no virtual host inherits the main server's \
+             mounts: requests that belong to a virtual host do not get to the engine by them; \
+             write JkMountCopy All in the main server, or move the mounts into the virtual \
+             host",
+        ],
     },
     Shipped {
         name: "Axon Ivy, a cluster, with the mistake that every copy has",
@@ -287,7 +354,17 @@ worker.AxonIvyEngineNode2.lbfactor=1
 worker.AxonIvyEngineNode2.route=ivynode2.soreco.ch
 ",
         )],
-        says: &[],
+        says: &[
+            "warning: conf/test.conf:6: JkMount: worker AxonIvyEngine is not in worker.list: \
+             requests for this path get status 500; add AxonIvyEngine to worker.list, which \
+             names XIvy",
+            "warning: conf/cluster_loadbancer_workers.properties:1: worker.list: names XIvy, \
+             which has no properties; it is type ajp13 at localhost, port 8009; properties \
+             without a place in the list exist for AxonIvyEngine",
+            "warning: conf/cluster_loadbancer_workers.properties:2: worker.AxonIvyEngine: has \
+             properties but is not in worker.list, so it is not used; add AxonIvyEngine to \
+             worker.list, or remove its properties",
+        ],
     },
     Shipped {
         name: "Axon Ivy, a cluster with the status manager",
@@ -321,7 +398,14 @@ worker.AxonIvyEngineNode2.lbfactor=1
 worker.AxonIvyEngineNode2.route=ivynode2.soreco.ch
 ",
         )],
-        says: &[],
+        says: &[
+            "warning: conf/workers.properties:2: worker.jkstatus.type: loads, but this version \
+             cannot show its pages yet: requests for jkstatus get 503; take it out of \
+             worker.list",
+            "warning: conf/workers.properties:3: worker.AxonIvyEngine.type: loads, but this \
+             version cannot balance requests yet: requests for AxonIvyEngine get 503; mount its \
+             members instead",
+        ],
     },
     Shipped {
         name: "Axon Ivy, several engines",
