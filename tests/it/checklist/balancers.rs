@@ -23,7 +23,8 @@ fn balancers() -> Vec<Case> {
     vec![
         balancer("balance_workers", "")
             .workers("> worker.@.balance_workers=@z\nworker.@z.port={dead}\n")
-            .status_line("worker.@.member_count=3"),
+            .status_line("worker.@.member_count=3")
+            .config("balance_workers=@x,@y,@z"),
         balancer("recover_time", "> recover_time=77")
             .status_line("worker.@.recover_time=77")
             .config("recover_time=77"),
@@ -50,11 +51,11 @@ fn balancers() -> Vec<Case> {
             .config("retry_interval=55"),
         balancer("sticky_session", "> sticky_session=false")
             .asks([session("JSESSIONID=a.@y")])
-            .config("sticky_session=false"),
+            .config("sticky_session=off"),
         balancer("sticky_session_force", "> sticky_session_force=true")
             .workers("worker.@y.activation=stopped")
             .asks([session("JSESSIONID=a.@y")])
-            .config("sticky_session_force=true"),
+            .config("sticky_session_force=on"),
         balancer("session_cookie", "> session_cookie=SID")
             .asks([session("SID=a.@y")])
             .config("session_cookie=SID"),
@@ -62,13 +63,13 @@ fn balancers() -> Vec<Case> {
             .gets(&["/x;sid=a.@y"])
             .config("session_path=;sid"),
         balancer("set_session_cookie", "> set_session_cookie=true")
-            .config("set_session_cookie=true"),
+            .config("; set_session_cookie=on"),
         balancer("session_cookie_path", "set_session_cookie=true\n> session_cookie_path=/shop")
             .config("session_cookie_path=/shop"),
         balancer("lb_retries", "retries=1\n> lb_retries=1")
             .workers("worker.@x.port={dead}\nworker.@x.retries=1")
             .config("lb_retries=1"),
-        balancer("secret of a balancer", "> secret=hush").config("secret="),
+        balancer("secret of a balancer", "> secret=hush").config("; secret=set"),
     ]
 }
 
@@ -76,10 +77,10 @@ fn members() -> Vec<Case> {
     let member = |name: &str, lines: &str| balancer(name, "").workers(lines);
     let session = |cookie: &str| get("/x").header("Cookie", cookie);
     vec![
-        member("activation", "> worker.@x.activation=disabled").config("activation="),
-        member("activation by letter", "> worker.@x.activation=s").config("activation="),
-        member("disabled", "> worker.@x.disabled=true").config("activation="),
-        member("stopped", "> worker.@x.stopped=1").config("activation="),
+        member("activation", "> worker.@x.activation=disabled").config("activation=Disabled"),
+        member("activation by letter", "> worker.@x.activation=s").config("activation=Stopped"),
+        member("disabled", "> worker.@x.disabled=true").config("activation=Disabled"),
+        member("stopped", "> worker.@x.stopped=1").config("activation=Stopped"),
         member("distance", "> worker.@x.distance=1").config("distance=1"),
         member("lbfactor", "> worker.@x.lbfactor=3")
             .status_line("worker.@x.lbfactor=3")
@@ -92,7 +93,7 @@ fn members() -> Vec<Case> {
         member("redirect", "worker.@x.activation=stopped\n> worker.@x.redirect=@y")
             .asks([session("JSESSIONID=a.@x")])
             .status_line("worker.@x.redirect=@y")
-            .config("redirect="),
+            .config("redirect=@y"),
     ]
 }
 
@@ -106,9 +107,13 @@ fn status_workers() -> Vec<Case> {
             .shows("href=\"/style.css\"")
             .config("css=/style.css"),
         list("ns", "> ns=x:").shows("<x:status").config("ns=x:"),
-        list("ns=-", "> ns=-").shows("<status").config("ns="),
-        list("xmlns", "> xmlns=xmlns:jk=\"urn:x\"").shows("xmlns:jk=\"urn:x\"").config("xmlns="),
-        list("doctype", "> doctype=<!DOCTYPE s>").shows("<!DOCTYPE s>").config("doctype="),
+        list("ns=-", "> ns=-").shows("<status").config("ns=; "),
+        list("xmlns", "> xmlns=xmlns:jk=\"urn:x\"")
+            .shows("xmlns:jk=\"urn:x\"")
+            .config("xmlns=xmlns:jk=\\\"urn:x\\\""),
+        list("doctype", "> doctype=<!DOCTYPE s>")
+            .shows("<!DOCTYPE s>")
+            .config("doctype=<!DOCTYPE s>"),
         status("prefix", "> prefix=mine")
             .gets(&["/status?cmd=version&mime=prop"])
             .shows("mine.")
@@ -116,7 +121,7 @@ fn status_workers() -> Vec<Case> {
         status("read_only", "> read_only=true")
             .gets(&["/status?cmd=reset&w=nobody&mime=txt"])
             .shows("read only mode")
-            .config("read_only=true"),
+            .config("read_only=on"),
         status("user", "> user=alice")
             .gets(&["/status?cmd=version&mime=txt"])
             .shows("Access denied")
@@ -125,14 +130,14 @@ fn status_workers() -> Vec<Case> {
             .site("SetEnvIf Request_URI . JK_REMOTE_USER=ALICE")
             .gets(&["/status?cmd=version&mime=txt"])
             .shows("Access denied")
-            .config("user_case_insensitive=true"),
+            .config("user_case_insensitive=on"),
         balancer("good", "")
             .workers("> worker.@s.good=e")
             .status_line("worker.@.good=2")
-            .config("good="),
+            .config("good=a.e,d.e,s.e"),
         balancer("bad", "")
             .workers("> worker.@s.bad=a.i")
             .status_line("worker.@.bad=2")
-            .config("bad="),
+            .config("bad=a.i"),
     ]
 }
