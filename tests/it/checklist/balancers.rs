@@ -82,6 +82,10 @@ fn members() -> Vec<Case> {
         member("disabled", "> worker.@x.disabled=true").config("activation=Disabled"),
         member("stopped", "> worker.@x.stopped=1").config("activation=Stopped"),
         member("distance", "> worker.@x.distance=1").config("distance=1"),
+        // The values are joined with a star, and a number ends there.
+        member("distance twice", "> worker.@x.distance=3\nworker.@x.distance=5")
+            .status_line("worker.@x.distance=3")
+            .config("distance=3"),
         member("lbfactor", "> worker.@x.lbfactor=3")
             .status_line("worker.@x.lbfactor=3")
             .config("lbfactor=3"),

@@ -368,6 +368,12 @@ impl Case {
         self
     }
 
+    /// Ours has the engine answer it with `status`.
+    pub(super) fn served(mut self, row: &'static str, status: u16) -> Self {
+        self.difference = Some(Difference { row, ours: Ours::Served(status) });
+        self
+    }
+
     /// The rows of the checklist that the case covers, by its marked lines.
     pub(super) fn rows(&self) -> Vec<String> {
         let directives =

@@ -1,6 +1,6 @@
 //! The dialect of workers.properties [2.1] [2.2].
 
-use super::case::{Case, get, post, site, status_answer, worker};
+use super::case::{Case, Look, get, post, site, status_answer, worker};
 use super::run::Group;
 
 pub(super) fn group() -> Group {
@@ -101,6 +101,12 @@ fn references() -> Vec<Case> {
     ]
 }
 
+/// A word that switches something on.
+fn switch(word: &str) -> Case {
+    worker(&format!("a switch: {word}"), &format!("> socket_keepalive={word}"))
+        .looks(Look::Keepalive)
+}
+
 fn values() -> Vec<Case> {
     let large = || post("/x", &[b'x'; 12000]);
     let size = |value: &str| {
@@ -113,6 +119,16 @@ fn values() -> Vec<Case> {
         size("1m"),
         size(" 16384"),
         size("+16384"),
+        switch("on"),
+        switch("On"),
+        switch("true"),
+        switch("T"),
+        switch("yes"),
+        switch("Yonder"),
+        switch("1"),
+        worker("a switch: 2", "socket_keepalive=2").looks(Look::Keepalive),
+        worker("a switch: off", "socket_keepalive=off").looks(Look::Keepalive),
+        worker("a switch: enabled", "socket_keepalive=enabled").looks(Look::Keepalive),
         worker("a number: x16384", "max_packet_size=x16384").asks([large()]),
         worker("a number: -16384", "max_packet_size=-16384").asks([large()]),
         worker("a number: 0x4000", "max_packet_size=0x4000").asks([large()]),

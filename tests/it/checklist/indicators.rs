@@ -154,6 +154,11 @@ fn variables() -> Vec<Case> {
     ]
 }
 
+/// A session of the second member, which the variable overrules; ours does not balance yet.
+fn sticky(name: &str, value: &str) -> Case {
+    variable(name, value).balances().asks([get("/x").header("Cookie", "JSESSIONID=a.@y")]).c_alone()
+}
+
 /// JkEnvVar [1.4].
 fn forwarded() -> Vec<Case> {
     let env = |name: &str, lines: &str| site(name, &format!("JkMount /* @\n{lines}"));
@@ -177,6 +182,8 @@ fn forwarded() -> Vec<Case> {
             "JkEnvVar with an empty value",
             "SetEnvIf Request_URI . COLOUR=\n> JkEnvVar COLOUR blue",
         ),
+        env("JkEnvVar with an empty default", "JkEnvVar COLOUR \"\""),
+        env("JkEnvVar without a value", "JkEnvVar COLOUR"),
         env("several JkEnvVar", "> JkEnvVar A 1\n> JkEnvVar B 2\nJkEnvVar C 3"),
         env("JkEnvVar overrides the main server's", "> JkEnvVar INHERITED own"),
     ]

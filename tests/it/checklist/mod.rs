@@ -23,6 +23,7 @@ mod options;
 mod rows;
 mod run;
 mod starts;
+mod traps;
 mod workers;
 
 /// Directives that name variables, and the variables.
@@ -53,6 +54,12 @@ fn mounts_do_the_same() {
 #[test]
 fn mounts_of_the_main_server_are_copied() {
     mounts::copying().check();
+}
+
+/// JkMountCopy All.
+#[test]
+fn mounts_are_copied_to_all_sites() {
+    mounts::copying_to_all().check();
 }
 
 /// Rule extensions.
@@ -109,6 +116,12 @@ fn mistakes_are_refused_with_the_same_words() {
     errors::group().check();
 }
 
+/// Traps of the C module.
+#[test]
+fn traps_are_kept_or_mended_as_documented() {
+    traps::group().check();
+}
+
 fn groups() -> Vec<run::Group> {
     vec![
         indicators::group(),
@@ -116,6 +129,7 @@ fn groups() -> Vec<run::Group> {
         options::inheriting(),
         mounts::group(),
         mounts::copying(),
+        mounts::copying_to_all(),
         mounts::extending(),
         logs::group(),
         workers::group(),
@@ -125,6 +139,7 @@ fn groups() -> Vec<run::Group> {
         obsolete::group(),
         dialect::group(),
         errors::group(),
+        traps::group(),
     ]
 }
 

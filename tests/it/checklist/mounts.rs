@@ -2,6 +2,7 @@
 
 use super::case::{Case, Scene, get, site, status_answer};
 use super::run::Group;
+use crate::compliance::case::Case as Talk;
 
 /// Rules of virtual hosts.
 pub(super) fn group() -> Group {
@@ -46,7 +47,9 @@ pub(super) fn extending() -> Group {
     }
 }
 
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 10] = [
+    ("htdocs/shop/META-INF/web.txt", "of httpd\n"),
+    ("htdocs/shop/web-inf/web.txt", "of httpd\n"),
     ("htdocs/folder/file.txt", "a file in a folder\n"),
     ("htdocs/shop/WEB-INF/web.txt", "of httpd\n"),
     ("htdocs/file.txt", "a file\n"),
@@ -138,7 +141,13 @@ fn aliases() -> Vec<Case> {
     vec![
         alias("JkAutoAlias", "/shop/page.txt"),
         alias("JkAutoAlias and WEB-INF", "/shop/WEB-INF/web.txt"),
+        alias("JkAutoAlias and META-INF", "/shop/META-INF/web.txt"),
+        alias("JkAutoAlias and web-inf", "/shop/web-inf/web.txt"),
         alias("JkAutoAlias and an archive", "/shop.war"),
+        site("JkAutoAlias and an unknown folder", "JkMount /y @\nJkAutoAlias {root}/webapps")
+            .gets(&["/file.txt", "/folder/file.txt", "/none/x", "/shop/none.txt"]),
+        site("JkAutoAlias and a mount", "JkMount /shop/* @\nJkAutoAlias {root}/webapps")
+            .gets(&["/shop/page.txt"]),
     ]
 }
 
@@ -173,9 +182,46 @@ fn copies() -> Vec<Case> {
             "/defined/x",
         ),
         copy("JkMountCopy On: an alias", "> JkMountCopy On", "/shop/page.txt"),
+        copy("no directive of mod_jk", "", "/copied/x"),
+        copy("another directive", "JkLogLevel info", "/copied/x"),
+        copy("own mounts only", "JkMount /own @", "/copied/x"),
         copy("JkMountCopy on", "> JkMountCopy on", "/copied/x"),
         copy("JkMountCopy Off after On", "JkMountCopy On\n> JkMountCopy Off", "/copied/x"),
     ]
+}
+
+/// `JkMountCopy All` in the main server.
+pub(super) fn copying_to_all() -> Group {
+    Group {
+        test: "mounts_are_copied_to_all_sites",
+        modules: &[],
+        config: "JkMount /copied/* w\nJkMount /both/* w\nJkMountCopy All",
+        workers: "worker.list=w\nworker.w.host=127.0.0.1\nworker.w.port=1\n\
+                  worker.w.mount=/defined/*",
+        files: &[("conf/main.map", "/mapped/*=w\n")],
+        cases: vec![
+            site("no directive of mod_jk", "").gets(&["/copied/x"]),
+            site("no directive of mod_jk: defined with the worker", "").gets(&["/defined/x"]),
+            site("another directive", "JkLogLevel info").gets(&["/copied/x"]),
+            site("own mounts", "> JkMount /own @").gets(&["/own"]),
+            site("own mounts: the main server's", "JkMount /own @").gets(&["/copied/x"]),
+            site("own mounts win", "> JkMount /both/* @").gets(&["/both/x"]),
+            site("JkMountCopy Off in a site", "> JkMountCopy Off").gets(&["/copied/x"]),
+            site("JkMountCopy On in a site", "JkMountCopy On").gets(&["/copied/x"]),
+        ],
+    }
+}
+
+fn session(cookie: &str) -> Talk {
+    get("/x").header("Cookie", cookie)
+}
+
+/// A rule extension of a balancer: ours does not balance yet.
+fn balanced(extension: &str, workers: &str) -> Case {
+    site(&format!("{extension} of a balancer"), &format!("JkMount /x* \"@<<;{extension}>>\""))
+        .balances()
+        .workers(workers)
+        .c_alone()
 }
 
 /// The rule extensions that say something to a plain worker.
@@ -220,6 +266,17 @@ fn extensions() -> Vec<Case> {
             "Worker @ is not of type lb, extension set_session_cookie=",
             "rule extension set_session_cookie: worker @ is no balancer",
         ),
+        balanced("active=@x", "worker.@x.activation=disabled"),
+        balanced("disabled=@x", ""),
+        balanced("stopped=@x,@y", ""),
+        balanced("stopped=@x @y", "").named("blanks"),
+        balanced("sticky_ignore=1", "").asks([session("JSESSIONID=a.@y")]),
+        balanced("session_cookie=SID", "").asks([session("SID=a.@y")]),
+        balanced("session_path=;sid", "").gets(&["/x;sid=a.@y"]),
+        balanced("set_session_cookie=1", ""),
+        balanced("stateless=1", "worker.@.method=Sessions")
+            .gets(&["/x"])
+            .status_line("worker.@x.sessions=0"),
         site("an extension twice", "JkLogFile logs/@.log\nJkMountFile conf/@.map")
             .file("conf/@.map", "/x=@;fail_on_status=500<<;fail_on_status=404>>\n")
             .says(

@@ -27,6 +27,23 @@ fn cases() -> Vec<Case> {
             "JkMount /* @\nJkWorkerProperty worker.list=@
              JkWorkerProperty worker.@.host=127.0.0.1\n> JkWorkerProperty worker.@.port={one}",
         ),
+        alone(
+            "JkWorkersFile beside JkWorkerProperty",
+            "JkMount /x @\nJkWorkersFile conf/other.properties
+             JkWorkerProperty worker.@.host=127.0.0.1\nJkWorkerProperty worker.@.port={one}
+             > JkWorkerProperty worker.list=@",
+        ),
+        alone(
+            "JkWorkersFile wins over JkWorkerProperty",
+            "JkMount /* other\nJkWorkersFile conf/other.properties
+             JkWorkerProperty worker.other.port={one}",
+        ),
+        alone(
+            "JkWorkerProperty wins after JkWorkersFile",
+            "JkMount /* @\n> JkWorkerProperty worker.@.port={one}\nJkWorkersFile conf/@.properties",
+        )
+        .file("conf/@.properties", "worker.list=@\nworker.@.host=127.0.0.1\nworker.@.retries=1\n"),
+        alone("no worker is defined", "JkMount /* ajp13\nJkMountFileReload 60\n# JkWorkersFile"),
         alone("JkShmFile", "JkMount /* @\n> JkShmFile logs/@.shm")
             .looks(Look::Exists("logs/@.shm"))
             .no_effect("JkShmFile and JkShmSize"),
