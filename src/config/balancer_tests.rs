@@ -143,6 +143,23 @@ fn reads_the_old_switches_of_a_member_as_c_mod_jk_does() {
 }
 
 #[test]
+fn warns_of_a_redirect_to_nobody() {
+    assert_eq!(config("worker.m.redirect=n").members[0].redirect, label("n"));
+    assert_eq!(config("worker.m.redirect=d\nworker.n.domain=d").members[0].redirect, label("d"));
+    warned(
+        "m.redirect=node3",
+        &["l has no member with the route or domain node3; name the route or the domain of \
+           another member"],
+    );
+    let (_, problems, _) = read("worker.n.route=node2\nworker.m.redirect=noed2");
+    assert_eq!(
+        problems,
+        ["w:7: worker.m.redirect: l has no member with the route or domain noed2; did you mean \
+          node2?"]
+    );
+}
+
+#[test]
 fn a_member_without_a_port_is_stopped() {
     let (config, _, _) = read("worker.m.port=0\nworker.m.activation=Active");
     assert_eq!(config.members[0].activation, Activation::Stopped);
@@ -175,9 +192,9 @@ fn reads_odd_numbers_as_c_does_and_says_so() {
 
 #[test]
 fn limits_the_length_of_names() {
-    for property in
-        ["m.route", "m.domain", "m.redirect", "l.session_cookie", "l.session_cookie_path"]
-    {
+    let redirect = |length| read(&format!("worker.n.redirect={}", "x".repeat(length))).2;
+    assert_eq!((redirect(63), redirect(64)), (false, true));
+    for property in ["m.route", "m.domain", "l.session_cookie", "l.session_cookie_path"] {
         let fits = format!("worker.{property}={}", "x".repeat(63));
         assert_eq!(read(&fits).1, [""; 0]);
         assert_eq!(

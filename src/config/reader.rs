@@ -11,12 +11,12 @@ use super::{
     settings::Settings,
     status,
     text::{printable, quoted, suggestion},
-    worker::{Ajp13Config, WorkerConfig, WorkerName},
+    worker::{Ajp13Config, Label, WorkerConfig, WorkerName},
     workers::configured,
 };
 
-/// The types of C mod_jk.
-const TYPES: [&str; 5] = ["ajp12", "ajp13", "ajp14", "lb", "status"];
+/// The types that can be used.
+const TYPES: [&str; 3] = ["ajp13", "lb", "status"];
 
 /// What makes a worker.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,28 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+        self.warn_of_lost_redirects(name, &members);
         members
+    }
+
+    /// Warns of members whose `redirect` leads to none of the others.
+    fn warn_of_lost_redirects(&mut self, of: &WorkerName, members: &[Member]) {
+        let routes = || members.iter().flat_map(|member| [&member.route, &member.domain]);
+        for member in members.iter().filter(|member| !member.redirect.is_empty()) {
+            if routes().any(|known| *known == member.redirect) {
+                continue;
+            }
+            let near = suggestion(member.redirect.as_bytes(), routes().map(Label::as_bytes));
+            let remedy = match near {
+                Some(near) => format!("did you mean {}?", printable(near)),
+                None => "name the route or the domain of another member".to_string(),
+            };
+            let what = format!("{of} has no member with the route or domain {}", member.redirect);
+            let mut settings = self.settings(&member.worker.name);
+            if let Some(found) = settings.find("redirect") {
+                settings.warning(found, what, &remedy);
+            }
+        }
     }
 
     fn member(&mut self, of: &WorkerName, item: &[u8]) -> Option<Member> {
@@ -164,7 +185,7 @@ impl<'a> Reader<'a> {
             unknown => {
                 let remedy = match suggestion(unknown, TYPES) {
                     Some(near) => format!("did you mean {near}?"),
-                    None => "use one of ajp13, lb, status".to_string(),
+                    None => format!("use one of {}", TYPES.join(", ")),
                 };
                 (format!("there is no worker type {shown}"), remedy)
             }

@@ -206,8 +206,10 @@ fn warn_of_misplaced(properties: &Properties, problems: &mut Problems) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::config::Target;
+    use crate::config::{Ajp13Config, Label, Target, keys::KEYS};
 
     fn read(text: &str) -> (Workers, Vec<String>, bool) {
         let (mut properties, mut problems) = (Properties::new(), Problems::new());
@@ -402,5 +404,61 @@ mod tests {
         let (_, problems, has_errors) = read("worker.list=a\nworker.a.reference=worker.b");
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(has_errors);
+    }
+
+    /// Some property of one of the workers `a`, `l`, `m` and `s` with some value.
+    fn line() -> impl Strategy<Value = String> {
+        let worker = prop::sample::select(vec!["a", "l", "m", "n", "s", "l.x", ""]);
+        let key = prop::sample::select(KEYS.as_slice());
+        let value = prop_oneof![
+            "[-+]?[0-9]{1,12}[kmKM]?x?",
+            "[ahloprs,. ;/-]{1,9}",
+            "worker\\.[alms]",
+            "[x-z]{60,70}",
+            prop::sample::select(vec!["lb", "status", "ajp13", "on", "off", "m,n", "CPI"])
+                .prop_map(str::to_string),
+        ];
+        (worker, key, value).prop_map(|(worker, key, value)| match worker {
+            "" => format!("worker.{}={value}\n", key.name),
+            worker => format!("worker.{worker}.{}={value}\n", key.name),
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        /// Whatever the lines say: what is not refused makes sense, and no secret is shown.
+        #[test]
+        fn what_is_accepted_makes_sense(lines in prop::collection::vec(line(), 0..40)) {
+            let base = "worker.list=a,l,s\nworker.l.type=lb\nworker.l.balance_workers=m,n\n\
+                worker.s.type=status\nworker.a.secret=s3cret\nworker.a.secretkey=s3cret\n";
+            let (workers, problems, has_errors) = read(&format!("{base}{}", lines.concat()));
+            prop_assert!(!problems.concat().contains("s3cret"));
+            for worker in &workers.workers {
+                let text: String = worker.describe().map(|(_, value)| value).collect();
+                prop_assert!(!text.contains("s3cret"));
+                let engines: Vec<&Ajp13Config> = match worker {
+                    WorkerConfig::Ajp13(config) => vec![config.as_ref()],
+                    WorkerConfig::Status(_) => Vec::new(),
+                    WorkerConfig::Balancer(config) => {
+                        prop_assert!(has_errors || !config.members.is_empty());
+                        prop_assert!(config.retries > 0 && config.lb_retries > 0);
+                        prop_assert!(config.recover_time >= Duration::from_secs(1));
+                        let routes: HashSet<&Label> =
+                            config.members.iter().map(|member| &member.route).collect();
+                        prop_assert_eq!(routes.len(), config.members.len());
+                        prop_assert!(config.members.iter().all(|member| member.lbfactor > 0));
+                        config.members.iter().map(|member| &member.worker).collect()
+                    }
+                };
+                for engine in engines {
+                    prop_assert!(engine.pool_size > 0 && engine.pool_min_size <= engine.pool_size);
+                    prop_assert!(engine.retries > 0 && engine.busy_limit != Some(0));
+                    prop_assert!(engine.connect_ping != Some(Duration::ZERO));
+                    let buffer = engine.connect.buffer.unwrap_or(usize::MAX);
+                    prop_assert!(buffer >= engine.packet_size.bytes());
+                }
+            }
+        }
     }
 }
