@@ -362,21 +362,22 @@ impl<'a> Stage<'a> {
             seen.facts.push(format!("{connections} connections"));
         }
         if case.looks.contains(&Look::Keepalive) {
-            let on = self.peers(name).into_iter().map(has_keepalive);
+            let on = self.peers(name).into_iter();
+            let on = on.map(|(engine, peer)| has_keepalive(peer, self.engines.all[engine].port()));
             seen.facts.push(format!("keep-alive: {:?}", on.collect::<Vec<_>>()));
         }
         if case.looks.contains(&Look::Peers) {
-            let peers = self.peers(name).into_iter().map(|peer| peer.ip().to_string());
+            let peers = self.peers(name).into_iter().map(|(_, peer)| peer.ip().to_string());
             seen.facts.push(format!("from {}", peers.collect::<Vec<_>>().join(", ")));
         }
         seen
     }
 
-    /// Where the connections of the site came from.
-    fn peers(&self, name: &str) -> Vec<SocketAddr> {
+    /// The connections of the site: which engine's, and where they came from.
+    fn peers(&self, name: &str) -> Vec<(usize, SocketAddr)> {
         let connections = self.engines.connections_of(name).into_iter();
         let peer = |(engine, at): (usize, usize)| {
-            self.engines.all[engine].seen().connections[at].peer.expect("TCP")
+            (engine, self.engines.all[engine].seen().connections[at].peer.expect("TCP"))
         };
         connections.map(peer).collect()
     }
@@ -632,18 +633,18 @@ fn status_of(answer: &Answer) -> String {
     }
 }
 
-/// Whether the connection whose end in httpd has this address has a timer for keep-alive.
-fn has_keepalive(addr: SocketAddr) -> bool {
-    let SocketAddr::V4(addr) = addr else { panic!("{addr} is no IPv4") };
-    let hex = format!("{:08X}:{:04X}", u32::from(*addr.ip()).swap_bytes(), addr.port());
+/// Whether the connection between these ports has a timer for keep-alive on httpd's side.
+fn has_keepalive(httpd: SocketAddr, engine: u16) -> bool {
+    let hex = |port: u16| format!("0100007F:{port:04X}");
+    let ends = [hex(httpd.port()), hex(engine)];
     let mut kind = None;
     wait_until("the connection has no timer of its last packets", || {
         // Other connections come and go while the table is read, so a line may be missed.
         let table = std::fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
-        let line = table.lines().find(|line| line.split_whitespace().nth(1) == Some(&hex));
+        let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let line = lines.find(|line| line.get(1..3).is_some_and(|found| found == ends));
         // The sixth column: kind of timer, and when. 1 is retransmission, 2 is keep-alive.
-        let timer = line.and_then(|line| line.split_whitespace().nth(5));
-        kind = timer.and_then(|timer| timer.split(':').next()).map(str::to_owned);
+        kind = line.and_then(|line| line.get(5)?.split(':').next().map(str::to_owned));
         matches!(kind.as_deref(), Some("00" | "02"))
     });
     kind.as_deref() == Some("02")
