@@ -4,6 +4,7 @@ mod directives;
 mod files;
 mod log;
 mod mistakes;
+mod reference;
 mod servers;
 mod workers;
 
