@@ -15,6 +15,7 @@
 
 mod app;
 mod build;
+mod checklist;
 mod compliance;
 mod config;
 mod decode;
