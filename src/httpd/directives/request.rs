@@ -89,9 +89,9 @@ pub(super) unsafe extern "C" fn env_var(
             }
             let shown = name.to_string_lossy().into_owned();
             let var = EnvVar { name, default: has_default.then(|| default.to_vec()) };
-            let mut earlier = None;
-            line.set(|raw, _| earlier = raw.env_var(var));
-            if earlier.is_some() {
+            let mut is_known = false;
+            line.set(|raw, _| is_known = raw.env_var(var));
+            if is_known {
                 let what = format!("{shown} is set again, this line is used");
                 line.warning(what, "keep one of the lines");
             }
