@@ -5,6 +5,7 @@ mod directives;
 mod files;
 mod log;
 mod mistakes;
+mod reference;
 mod servers;
 mod shipped;
 mod workers;
