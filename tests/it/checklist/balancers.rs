@@ -1,7 +1,7 @@
 //! Properties of balancers and their members, and of status workers [2.3]. Ours reads them and says
 //! what it read; the rest comes with issues of its own.
 
-use super::case::{Case, balancer, get, site, status, status_answer, worker};
+use super::case::{Case, balancer, get, status};
 use super::run::Group;
 
 pub(super) fn group() -> Group {

@@ -3,11 +3,13 @@
 //! In every text `@` is the name of the case's own worker and site, and `{one}`, `{two}`, `{mute}`,
 //! `{late}`, `{dead}` and `{full}` are ports: of two engines, of one that answers no CPING, of one
 //! that answers CPINGs only once the scene lets it, of nobody, and of a listener that accepts no
-//! connection. A line that begins with `> ` is marked: the case runs once as it stands and once more
-//! without each of its marked lines, and `<<text>>` marks a part of a line.
+//! connection. A line that begins with `> ` is marked: the case runs as it stands, and once more
+//! without each of its marked lines. `<<text>>` marks a part of a line.
 
-use super::super::compliance::case::{self as talk, Case as Talk, Difference, Ours, Reply};
-use super::super::compliance::seen::Seen;
+use std::io;
+
+use crate::compliance::case::{self as talk, Case as Talk, Difference, Ours, Reply};
+use crate::compliance::seen::Seen;
 use crate::support::engine::{Action, Conn};
 use crate::support::packet::{Request, answer};
 
@@ -87,8 +89,8 @@ pub(super) enum Side {
 pub(super) enum OnOurs {
     /// The same as with the C module.
     Same,
-    /// The worker's line `config: key=value; …` in the log: balancers and status workers do no more
-    /// than say what they read.
+    /// The worker's line `config: key=value; …` in the log: balancers and status workers do no
+    /// more than say what they read.
     Config(&'static str),
     /// Nothing changes, as this row of COMPAT.md says.
     NoEffect(&'static str),
@@ -113,8 +115,6 @@ pub(super) enum Look {
     Keepalive,
     /// Where the engines' connections came from.
     Peers,
-    /// Answers are not compared: their body tells the time.
-    StatusOnly,
 }
 
 /// A case with lines of its virtual host; its worker is `@` at the engine `{one}`.
@@ -213,7 +213,8 @@ impl Case {
     /// Its worker is a balancer, with `@x` at the engine `{one}` and `@y` at `{two}`.
     pub(super) fn balances(self) -> Self {
         self.workers(
-            "worker.@.type=lb\nworker.@.balance_workers=@x,@y\nworker.@x.host=127.0.0.1\nworker.@x.port={one}\n\
+            "worker.@.type=lb\nworker.@.balance_workers=@x,@y\n\
+             worker.@x.host=127.0.0.1\nworker.@x.port={one}\n\
              worker.@y.host=127.0.0.1\nworker.@y.port={two}",
         )
     }
@@ -251,15 +252,10 @@ impl Case {
     /// What the engine does with all questions of the case so far.
     pub(super) fn scripted(
         mut self,
-        script: impl Fn(&mut Conn, &Request) -> std::io::Result<Action> + Clone + Send + Sync + 'static,
+        script: fn(&mut Conn, &Request) -> io::Result<Action>,
     ) -> Self {
-        self.talk = self.talk.into_iter().map(|talk| talk.scripted(script.clone())).collect();
+        self.talk = self.talk.into_iter().map(|talk| talk.scripted(script)).collect();
         self
-    }
-
-    /// See [`Look::Logged`]; both modules write the same.
-    pub(super) fn logs(self, text: &str) -> Self {
-        self.says(text, text)
     }
 
     /// See [`Look::Logged`].
@@ -372,6 +368,11 @@ impl Case {
     pub(super) fn served(mut self, row: &'static str, status: u16) -> Self {
         self.difference = Some(Difference { row, ours: Ours::Served(status) });
         self
+    }
+
+    /// Its questions; one if it says none.
+    pub(super) fn questions(&self) -> Vec<Talk> {
+        if self.talk.is_empty() { vec![get("/x")] } else { self.talk.clone() }
     }
 
     /// The rows of the checklist that the case covers, by its marked lines.

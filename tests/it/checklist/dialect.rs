@@ -91,7 +91,8 @@ fn references() -> Vec<Case> {
         ),
         reference(
             "reference of a reference",
-            "worker.@u.secret=a\n<<worker.@t.reference=worker.@u>>\nworker.@t.socket_timeout=5\nworker.@.reference=worker.@t",
+            "worker.@u.secret=a\n<<worker.@t.reference=worker.@u>>\n\
+             worker.@t.socket_timeout=5\nworker.@.reference=worker.@t",
         ),
         reference("reference defined below", "> worker.@.reference=worker.@t\nworker.@t.secret=a"),
         reference(

@@ -116,7 +116,8 @@ const STARTS: [(&str, &str); 8] = [
     ("> worker.@.type=AJP13", "a type in upper case"),
     ("> worker.@.reference=worker.none", "a reference to nothing"),
     (
-        "worker.@a.reference=worker.@b\n> worker.@b.reference=worker.@a\nworker.@b.port=1\nworker.@a.port=1",
+        "worker.@a.reference=worker.@b\n> worker.@b.reference=worker.@a\n\
+         worker.@b.port=1\nworker.@a.port=1",
         "a circle of references",
     ),
     ("> worker.@.mount=x", "a mount that does not begin with a slash"),

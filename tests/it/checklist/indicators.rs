@@ -114,14 +114,8 @@ fn variables() -> Vec<Case> {
         tls("SSL_CLIENT_CERT", "-----BEGIN"),
         tls("SSL_CIPHER_USEKEYSIZE", "128"),
         tls("SSL_CIPHER_USEKEYSIZE", "large"),
-        secure(
-            "SSL_CLIENT_CERT_CHAIN_0",
-            "JkOptions +ForwardSSLCertChain\n<<SetEnvIf Request_URI . SSL_CLIENT_CERT_CHAIN_0=one>>",
-        ),
-        secure(
-            "ssl_client_cert_chain_0",
-            "JkOptions +ForwardSSLCertChain\n<<SetEnvIf Request_URI . ssl_client_cert_chain_0=one>>",
-        ),
+        tls("SSL_CLIENT_CERT_CHAIN_0", "one").site("JkOptions +ForwardSSLCertChain"),
+        tls("ssl_client_cert_chain_0", "one").site("JkOptions +ForwardSSLCertChain"),
         variable("JK_REPLY_TIMEOUT", "100").ends_first(),
         site(
             "JK_REPLY_TIMEOUT=0",
@@ -141,12 +135,26 @@ fn variables() -> Vec<Case> {
         .answered(status_answer(404)),
         site(
             "a worker name by rewriting",
-            "RewriteEngine On\nRewriteRule ^/x$ - [E=JK_WORKER_NAME:@]\n<<RewriteRule ^/x$ - [H=jakarta-servlet]>>",
+            "RewriteEngine On\nRewriteRule ^/x$ - [E=JK_WORKER_NAME:@]\n\
+             <<RewriteRule ^/x$ - [H=jakarta-servlet]>>",
         ),
         site(
             "no-jk by rewriting",
             "RewriteEngine On\n<<RewriteRule ^/x$ - [E=no-jk:1]>>\nJkMount /* @",
         ),
+        sticky("JK_STICKY_IGNORE", "1"),
+        sticky("JK_STICKY_IGNORE", ""),
+        sticky("JK_ROUTE", "@x").named("of a balancer"),
+        site("JK_STATELESS", "JkMount /x @\n<<SetEnvIf Request_URI ^/x JK_STATELESS=1>>")
+            .balances()
+            .workers("worker.@.method=Sessions")
+            .gets(&["/x"])
+            .status_line("worker.@x.sessions=0")
+            .c_alone(),
+        site("UNIQUE_ID", "JkMount /* @\nJkLogFile logs/@.log\nJkLogLevel trace")
+            .site("<<SetEnvIf Request_URI . UNIQUE_ID=request-4712>>")
+            .own("[request-4712]")
+            .ours_alone(),
         site(
             "no-jk by SetEnv is late",
             "<Location /x>\n<<SetEnv no-jk 1>>\n</Location>\nJkMount /* @",

@@ -29,18 +29,22 @@ fn worker_log() -> Vec<Case> {
         site("JkLogLevel trace", "JkMount /* @\nJkLogFile logs/@.log\n> JkLogLevel trace")
             .own("[trace]"),
         log("JkLogLevel in upper case", "JkLogFile logs/@.log\n> JkLogLevel EMERG").own("[error]"),
-        log("JkLogLevel of no known name", "JkLogFile logs/@.log\n> JkLogLevel loud").own("[debug]"),
+        log("JkLogLevel of no name", "JkLogFile logs/@.log\n> JkLogLevel loud").own("[debug]"),
         log("JkLogStampFormat", "JkLogFile logs/@.log\n> JkLogStampFormat \"At %Y/%m/%d: \"")
             .own("At ####/##/##: ["),
-        log("JkLogStampFormat with milliseconds", "JkLogFile logs/@.log\n> JkLogStampFormat \"At %S.%Q: \"")
+        log("JkLogStampFormat %Q", "JkLogFile logs/@.log\n> JkLogStampFormat \"At %S.%Q: \"")
             .own("At ##.###: ["),
-        log("JkLogStampFormat with microseconds", "JkLogFile logs/@.log\n> JkLogStampFormat \"At %S.%q: \"")
+        log("JkLogStampFormat %q", "JkLogFile logs/@.log\n> JkLogStampFormat \"At %S.%q: \"")
             .own("At ##.######: ["),
-        log("JkLogStampFormat with both", "JkLogFile logs/@.log\n> JkLogStampFormat \"At %q %Q: \"")
-            .own("At "),
+        log(
+            "JkLogStampFormat with both",
+            "JkLogFile logs/@.log\n> JkLogStampFormat \"At %q %Q: \"",
+        )
+        .own("At "),
         log(
             "JkRequestIdIndicator",
-            "JkLogFile logs/@.log\nSetEnvIf Request_URI . MINE=request-4711\n> JkRequestIdIndicator MINE",
+            "JkLogFile logs/@.log\nSetEnvIf Request_URI . MINE=request-4711\n\
+             > JkRequestIdIndicator MINE",
         )
         .own("[request-4711]")
         .ours_alone(),

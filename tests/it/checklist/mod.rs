@@ -1,9 +1,9 @@
 //! The checklist: every directive and every property of the C mod_jk, each shown to do something.
 //!
-//! One table of cases: lines of configuration, what is asked, what is looked at. Each case runs with
-//! the C module and with ours, as it stands and once more without each line that is marked: what is
-//! seen must change when the line is gone, and must be the same with both modules, unless the case
-//! names a row of misc/doc/COMPAT.md.
+//! One table of cases: lines of configuration, what is asked, what is looked at. Each case runs
+//! with the C module and with ours, as it stands and once more without each line that is marked:
+//! what is seen must change when the line is gone, and must be the same with both modules, unless
+//! the case names a row of misc/doc/COMPAT.md.
 
 use std::collections::BTreeSet;
 
@@ -14,14 +14,19 @@ use rows::ROWS;
 mod balancers;
 mod case;
 mod dialect;
+mod engines;
 mod errors;
 mod indicators;
+mod judge;
 mod logs;
+mod looks;
 mod mounts;
 mod obsolete;
 mod options;
 mod rows;
 mod run;
+mod scenes;
+mod stage;
 mod starts;
 mod traps;
 mod workers;

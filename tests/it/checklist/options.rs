@@ -24,7 +24,8 @@ pub(super) fn inheriting() -> Group {
     Group {
         test: "options_of_the_main_server_are_inherited",
         modules: &["setenvif", "env", "remoteip"],
-        config: "JkOptions +ForwardURIEscaped +ForwardLocalAddress +ForwardSSLCertChain -ForwardKeySize",
+        config: "JkOptions +ForwardURIEscaped +ForwardLocalAddress\n\
+                 JkOptions +ForwardSSLCertChain -ForwardKeySize",
         workers: "",
         files: &[],
         cases: merged(),

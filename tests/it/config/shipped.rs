@@ -123,7 +123,9 @@ worker.loadbalancer.balance_workers=ajp13_worker
     SetEnvIf REQUEST_URI \"\\.(htm|html|css|gif|jpg|js)$\" no-jk
     SetEnvIf Request_URI \"/transactions/\" JK_REPLY_TIMEOUT=600000
     SetEnvIf Request_URI \"/reports/\" JK_REPLY_TIMEOUT=0
-    LogFormat \"%h %l %u %t \\\"%r\\\" %>s %b %{JK_LB_FIRST_NAME}n %{JK_LB_LAST_NAME}n ACC %{JK_LB_LAST_ACCESSED}n ERR %{JK_LB_LAST_ERRORS}n BSY %{JK_LB_LAST_BUSY}n %{JK_LB_LAST_STATE}n %D\" extended_jk
+    LogFormat \"%h %l %u %t \\\"%r\\\" %>s %b %{JK_LB_FIRST_NAME}n %{JK_LB_LAST_NAME}n \
+ACC %{JK_LB_LAST_ACCESSED}n ERR %{JK_LB_LAST_ERRORS}n BSY %{JK_LB_LAST_BUSY}n \
+%{JK_LB_LAST_STATE}n %D\" extended_jk
 </IfModule>
 ",
         files: &[
@@ -317,12 +319,10 @@ JkMount /ivy/* AxonIvyEngine
              worker.AxonIvyEngine.host=localhost\n\
              worker.AxonIvyEngine.port=8009\n",
         )],
-        says: &[
-            "warning: conf/test.conf:6: JkMount: no virtual host inherits the main server's \
+        says: &["warning: conf/test.conf:6: JkMount: no virtual host inherits the main server's \
              mounts: requests that belong to a virtual host do not get to the engine by them; \
              write JkMountCopy All in the main server, or move the mounts into the virtual \
-             host",
-        ],
+             host"],
     },
     Shipped {
         name: "Axon Ivy, a cluster, with the mistake that every copy has",
