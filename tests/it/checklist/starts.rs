@@ -46,10 +46,10 @@ fn cases() -> Vec<Case> {
         alone("no worker is defined", "JkMount /* ajp13\nJkMountFileReload 60\n# JkWorkersFile"),
         alone("JkShmFile", "JkMount /* @\n> JkShmFile logs/@.shm")
             .looks(Look::Exists("logs/@.shm"))
-            .no_effect("JkShmFile and JkShmSize"),
+            .no_effect("JkShmFile, JkShmSize"),
         alone("JkShmSize", "JkMount /* @\n> JkShmSize 512")
             .says("You can remove the JkShmSize directive", "JkShmSize")
-            .no_effect("JkShmFile and JkShmSize"),
+            .no_effect("JkShmFile, JkShmSize"),
         alone("JkWatchdogInterval", "JkMount /* @\n> JkWatchdogInterval 7")
             .says("Watchdog thread initialized with 7 second interval", "")
             .c_alone(),
@@ -70,7 +70,7 @@ fn cases() -> Vec<Case> {
         // Type ajp14 does not start without it.
         alone("secretkey", "JkMount /y @")
             .props("type=ajp14\nport={dead}\n> secretkey=hush")
-            .no_effect("Workers of type ajp14"),
+            .no_effect("Worker types ajp12, ajp14"),
         alone("secretkey of ajp13", "JkMount /* @")
             .props("> secretkey=hush")
             .says("", "worker.@.secretkey: ")

@@ -30,7 +30,10 @@ fn cases() -> Vec<Case> {
         // 6
         site("a map file with a mistake and JkMount", "JkMount /x @\nJkMountFile conf/@.map")
             .file("conf/@.map", "worker.bogus=1\n/y=@\n")
-            .served("Broken JkMountFile at start", 200),
+            .served(
+                "A JkMountFile that cannot be read, or has a bad `worker.` line, at the start",
+                200,
+            ),
         // 12
         site("RejectUnsafeURI and a file", "JkMount /* @\nJkOptions +RejectUnsafeURI")
             .gets(&["/a%25b.txt"])
@@ -42,7 +45,7 @@ fn cases() -> Vec<Case> {
         // 22
         site("WEB-INF of an inner folder", "JkMount /y @\nJkAutoAlias {root}/webapps")
             .gets(&["/shop/inner/WEB-INF/web.txt"])
-            .refused("WEB-INF and META-INF below JkAutoAlias", 404),
+            .refused("WEB-INF and META-INF under JkAutoAlias", 404),
         // 24
         tested("a pattern that begins with a star", "JkMount *.jsp w"),
         alone("host and port in one", "JkMount /* @")
