@@ -43,6 +43,7 @@ fn cases() -> Vec<Case> {
             "JkMount /* @\n> JkWorkerProperty worker.@.port={one}\nJkWorkersFile conf/@.properties",
         )
         .file("conf/@.properties", "worker.list=@\nworker.@.host=127.0.0.1\nworker.@.retries=1\n"),
+        // Nothing is written for a case that names JkWorkersFile.
         alone("no worker is defined", "JkMount /* ajp13\nJkMountFileReload 60\n# JkWorkersFile"),
         alone("JkShmFile", "JkMount /* @\n> JkShmFile logs/@.shm")
             .looks(Look::Exists("logs/@.shm"))
