@@ -47,10 +47,18 @@ fn cases() -> Vec<Case> {
         alone("no worker is defined", "JkMount /* ajp13\nJkMountFileReload 60\n# JkWorkersFile"),
         alone("JkShmFile", "JkMount /* @\n> JkShmFile logs/@.shm")
             .looks(Look::Exists("logs/@.shm"))
-            .no_effect("JkShmFile and JkShmSize"),
-        alone("JkShmSize", "JkMount /* @\n> JkShmSize 512")
-            .says("You can remove the JkShmSize directive", "JkShmSize")
-            .no_effect("JkShmFile and JkShmSize"),
+            .c_alone(),
+        alone("JkShmFile is not needed", "JkMount /* @\nLogLevel info\n> JkShmFile logs/@.shm")
+            .looks(Look::Exists("logs/@.shm"))
+            .says("", "JkShmFile: has no effect")
+            .ours_alone(),
+        alone("JkShmFile makes no file", "JkMount /* @\nJkShmFile logs/@.shm")
+            .looks(Look::Exists("logs/@.shm"))
+            .differs("JkShmFile, JkShmSize", |seen| {
+                seen.facts = vec!["logs/@.shm exists: false".into()];
+            }),
+        alone("JkShmSize", "JkMount /* @\nLogLevel info\n> JkShmSize 512")
+            .says("You can remove the JkShmSize directive", "JkShmSize: has no effect"),
         alone("JkWatchdogInterval", "JkMount /* @\n> JkWatchdogInterval 7")
             .says("Watchdog thread initialized with 7 second interval", "")
             .c_alone(),
@@ -71,7 +79,7 @@ fn cases() -> Vec<Case> {
         // Type ajp14 does not start without it.
         alone("secretkey", "JkMount /y @")
             .props("type=ajp14\nport={dead}\n> secretkey=hush")
-            .no_effect("Workers of type ajp14"),
+            .no_effect("Worker types ajp12, ajp14"),
         alone("secretkey of ajp13", "JkMount /* @")
             .props("> secretkey=hush")
             .says("", "worker.@.secretkey: ")

@@ -20,6 +20,8 @@ pub(super) fn group() -> Group {
 
 fn cases() -> Vec<Case> {
     const ACQUIRE: &str = "connection_acquire_timeout=0, also by retry_interval=0";
+    let half = "x".repeat(5000);
+    let large = get("/2").header("X-Half", &half).header("X-Other-Half", &half);
     vec![
         // 3
         worker("connection_acquire_timeout=0", "connection_acquire_timeout=0").served(ACQUIRE, 200),
@@ -30,19 +32,25 @@ fn cases() -> Vec<Case> {
         // 6
         site("a map file with a mistake and JkMount", "JkMount /x @\nJkMountFile conf/@.map")
             .file("conf/@.map", "worker.bogus=1\n/y=@\n")
-            .served("Broken JkMountFile at start", 200),
+            .served(
+                "A JkMountFile that cannot be read, or has a bad `worker.` line, at the start",
+                200,
+            ),
         // 12
         site("RejectUnsafeURI and a file", "JkMount /* @\nJkOptions +RejectUnsafeURI")
             .gets(&["/a%25b.txt"])
             .refused("RejectUnsafeURI", 404),
         // 17
         worker("413 and the connection", "")
-            .asks([get("/1"), get("/2").header("X-Large", "x".repeat(9000)), get("/3")])
-            .looks(Look::Connections),
+            .asks([get("/1"), large, get("/3")])
+            .looks(Look::Connections)
+            .differs("busy_limit reached, request too large", |seen| {
+                seen.facts = vec!["1 connections".into()];
+            }),
         // 22
         site("WEB-INF of an inner folder", "JkMount /y @\nJkAutoAlias {root}/webapps")
             .gets(&["/shop/inner/WEB-INF/web.txt"])
-            .refused("WEB-INF and META-INF below JkAutoAlias", 404),
+            .refused("WEB-INF and META-INF under JkAutoAlias", 404),
         // 24
         tested("a pattern that begins with a star", "JkMount *.jsp w"),
         alone("host and port in one", "JkMount /* @")
