@@ -7,9 +7,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::compliance::rows_that_name;
+use crate::compliance::{assert_each_has_its_name, rows_that_name};
 use case::{Case, OnOurs, Side};
-use rows::ROWS;
+use rows::{EXTENSIONS, NOTES, OPTIONS, ROWS, TOKENS, VARIABLES};
 
 mod balancers;
 mod case;
@@ -169,14 +169,35 @@ fn every_row_has_a_case() {
     assert_eq!(lost(&ours, &[]), [""; 0], "not covered with ours");
 }
 
+/// Words of options, extensions, tokens, variables and notes stand in a case.
+#[test]
+fn every_other_name_has_a_case() {
+    let groups = groups();
+    let mut texts: Vec<&str> = Vec::new();
+    for case in groups.iter().flat_map(|group| &group.cases) {
+        texts.push(&case.site);
+        texts.extend(case.files.iter().map(|(_, text)| *text));
+    }
+    let is_in_a_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let words: BTreeSet<&str> = texts
+        .iter()
+        .flat_map(|text| text.split(|c| !is_in_a_word(c)))
+        .map(|word| word.trim_start_matches('-').trim_end_matches('0'))
+        .collect();
+    for names in [&OPTIONS[..], &EXTENSIONS, &VARIABLES, &NOTES] {
+        let lost: Vec<_> = names.iter().filter(|name| !words.contains(*name)).collect();
+        assert!(lost.is_empty(), "no case names {lost:?}");
+    }
+    for token in TOKENS {
+        assert!(texts.iter().any(|text| text.contains(token)), "no case has {token}");
+    }
+}
+
 #[test]
 fn there_are_enough_cases_and_each_has_its_name() {
     let groups = groups();
     for group in &groups {
-        let mut names: Vec<&str> = group.cases.iter().map(|case| case.name.as_str()).collect();
-        names.sort_unstable();
-        let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
-        assert!(twice.is_empty(), "{}: {twice:?}", group.test);
+        assert_each_has_its_name(group.test, group.cases.iter().map(|case| case.name.as_str()));
     }
     let cases: usize = groups.iter().map(|group| group.cases.len()).sum();
     assert!(cases >= 400, "{cases} cases");

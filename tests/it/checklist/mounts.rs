@@ -266,6 +266,7 @@ fn extensions() -> Vec<Case> {
             "Worker @ is not of type lb, extension set_session_cookie=",
             "rule extension set_session_cookie: worker @ is no balancer",
         ),
+        site("sticky_ignore of a plain worker", "JkMount /* @;sticky_ignore=1;stateless=1"),
         balanced("active=@x", "worker.@x.activation=disabled"),
         balanced("disabled=@x", ""),
         balanced("stopped=@x,@y", ""),

@@ -1,6 +1,6 @@
-//! The names of the checklist: every directive and every property of the C mod_jk.
+//! The names of the checklist.
 
-/// The 117 rows, sorted as in the specification [10.2].
+/// Every directive and every property of the C mod_jk, sorted as in the specification [10.2].
 pub(super) const ROWS: [&str; 117] = [
     "activation",
     "bad",
@@ -119,4 +119,99 @@ pub(super) const ROWS: [&str; 117] = [
     "user",
     "user_case_insensitive",
     "xmlns",
+];
+
+/// The words of JkOptions [10.3].
+pub(super) const OPTIONS: [&str; 16] = [
+    "CollapseSlashesAll",
+    "CollapseSlashesNone",
+    "CollapseSlashesUnmount",
+    "DisableReuse",
+    "FlushHeader",
+    "FlushPackets",
+    "ForwardDirectories",
+    "ForwardKeySize",
+    "ForwardLocalAddress",
+    "ForwardPhysicalAddress",
+    "ForwardSSLCertChain",
+    "ForwardURICompat",
+    "ForwardURICompatUnparsed",
+    "ForwardURIEscaped",
+    "ForwardURIProxy",
+    "RejectUnsafeURI",
+];
+
+/// The rule extensions [10.3].
+pub(super) const EXTENSIONS: [&str; 12] = [
+    "active",
+    "disabled",
+    "fail_on_status",
+    "reply_timeout",
+    "session_cookie",
+    "session_cookie_path",
+    "session_path",
+    "set_session_cookie",
+    "stateless",
+    "sticky_ignore",
+    "stopped",
+    "use_server_errors",
+];
+
+/// The tokens of JkRequestLogFormat [10.3].
+pub(super) const TOKENS: [&str; 14] =
+    ["%b", "%B", "%H", "%m", "%p", "%q", "%r", "%s", "%T", "%U", "%v", "%V", "%w", "%R"];
+
+/// The environment variables [10.3].
+pub(super) const VARIABLES: [&str; 23] = [
+    "HTTPS",
+    "JK_AUTH_TYPE",
+    "JK_IGNORE_CL",
+    "JK_LOCAL_ADDR",
+    "JK_LOCAL_NAME",
+    "JK_LOCAL_PORT",
+    "JK_REMOTE_ADDR",
+    "JK_REMOTE_HOST",
+    "JK_REMOTE_PORT",
+    "JK_REMOTE_USER",
+    "JK_REPLY_TIMEOUT",
+    "JK_ROUTE",
+    "JK_STATELESS",
+    "JK_STICKY_IGNORE",
+    "JK_WORKER_NAME",
+    "no-jk",
+    "SSL_CIPHER",
+    "SSL_CIPHER_USEKEYSIZE",
+    "SSL_CLIENT_CERT",
+    "SSL_CLIENT_CERT_CHAIN_",
+    "SSL_PROTOCOL",
+    "SSL_SESSION_ID",
+    "UNIQUE_ID",
+];
+
+/// The notes [10.3].
+pub(super) const NOTES: [&str; 24] = [
+    "JK_LB_FIRST_ACCESSED",
+    "JK_LB_FIRST_ACTIVATION",
+    "JK_LB_FIRST_BUSY",
+    "JK_LB_FIRST_ERRORS",
+    "JK_LB_FIRST_NAME",
+    "JK_LB_FIRST_READ",
+    "JK_LB_FIRST_SESSIONS",
+    "JK_LB_FIRST_STATE",
+    "JK_LB_FIRST_TRANSFERRED",
+    "JK_LB_FIRST_VALUE",
+    "JK_LB_LAST_ACCESSED",
+    "JK_LB_LAST_ACTIVATION",
+    "JK_LB_LAST_BUSY",
+    "JK_LB_LAST_ERRORS",
+    "JK_LB_LAST_NAME",
+    "JK_LB_LAST_READ",
+    "JK_LB_LAST_SESSIONS",
+    "JK_LB_LAST_STATE",
+    "JK_LB_LAST_TRANSFERRED",
+    "JK_LB_LAST_VALUE",
+    "JK_REQUEST_DURATION",
+    "JK_WORKER_NAME",
+    "JK_WORKER_ROUTE",
+    "JK_WORKER_TYPE",
 ];

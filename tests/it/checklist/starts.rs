@@ -43,13 +43,22 @@ fn cases() -> Vec<Case> {
             "JkMount /* @\n> JkWorkerProperty worker.@.port={one}\nJkWorkersFile conf/@.properties",
         )
         .file("conf/@.properties", "worker.list=@\nworker.@.host=127.0.0.1\nworker.@.retries=1\n"),
+        // Nothing is written for a case that names JkWorkersFile.
         alone("no worker is defined", "JkMount /* ajp13\nJkMountFileReload 60\n# JkWorkersFile"),
         alone("JkShmFile", "JkMount /* @\n> JkShmFile logs/@.shm")
             .looks(Look::Exists("logs/@.shm"))
-            .no_effect("JkShmFile, JkShmSize"),
-        alone("JkShmSize", "JkMount /* @\n> JkShmSize 512")
-            .says("You can remove the JkShmSize directive", "JkShmSize")
-            .no_effect("JkShmFile, JkShmSize"),
+            .c_alone(),
+        alone("JkShmFile is not needed", "JkMount /* @\nLogLevel info\n> JkShmFile logs/@.shm")
+            .looks(Look::Exists("logs/@.shm"))
+            .says("", "JkShmFile: has no effect")
+            .ours_alone(),
+        alone("JkShmFile makes no file", "JkMount /* @\nJkShmFile logs/@.shm")
+            .looks(Look::Exists("logs/@.shm"))
+            .differs("JkShmFile, JkShmSize", |seen| {
+                seen.facts = vec!["logs/@.shm exists: false".into()];
+            }),
+        alone("JkShmSize", "JkMount /* @\nLogLevel info\n> JkShmSize 512")
+            .says("You can remove the JkShmSize directive", "JkShmSize: has no effect"),
         alone("JkWatchdogInterval", "JkMount /* @\n> JkWatchdogInterval 7")
             .says("Watchdog thread initialized with 7 second interval", "")
             .c_alone(),

@@ -20,6 +20,8 @@ pub(super) fn group() -> Group {
 
 fn cases() -> Vec<Case> {
     const ACQUIRE: &str = "connection_acquire_timeout=0, also by retry_interval=0";
+    let half = "x".repeat(5000);
+    let large = get("/2").header("X-Half", &half).header("X-Other-Half", &half);
     vec![
         // 3
         worker("connection_acquire_timeout=0", "connection_acquire_timeout=0").served(ACQUIRE, 200),
@@ -40,8 +42,11 @@ fn cases() -> Vec<Case> {
             .refused("RejectUnsafeURI", 404),
         // 17
         worker("413 and the connection", "")
-            .asks([get("/1"), get("/2").header("X-Large", "x".repeat(9000)), get("/3")])
-            .looks(Look::Connections),
+            .asks([get("/1"), large, get("/3")])
+            .looks(Look::Connections)
+            .differs("busy_limit reached, request too large", |seen| {
+                seen.facts = vec!["1 connections".into()];
+            }),
         // 22
         site("WEB-INF of an inner folder", "JkMount /y @\nJkAutoAlias {root}/webapps")
             .gets(&["/shop/inner/WEB-INF/web.txt"])

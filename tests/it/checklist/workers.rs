@@ -128,8 +128,8 @@ fn failures() -> Vec<Case> {
         worker("fail_on_status is tried again", "> fail_on_status=404")
             .gets(&["/x"])
             .answered(status_answer(404))
-            .differs("Re-sending a request", once),
-        closing("recovery_options=1", "> recovery_options=1").no_effect("Re-sending a request"),
+            .differs("Reply timeout, fail_on_status", once),
+        closing("recovery_options=1", "> recovery_options=1").no_effect("recovery_options not set"),
         closing("recovery_options=17", "recovery_options=1\n> recovery_options=17"),
         closing("recovery_options=9 and HEAD", "recovery_options=1\n> recovery_options=9")
             .asks([head("/x")])

@@ -76,10 +76,7 @@ fn groups() -> Vec<run::Group> {
 fn there_are_enough_cases_and_each_has_its_name() {
     let groups = groups();
     for group in &groups {
-        let mut names: Vec<&str> = group.cases.iter().map(|case| case.name.as_str()).collect();
-        names.sort_unstable();
-        let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
-        assert!(twice.is_empty(), "{}: {twice:?}", group.test);
+        assert_each_has_its_name(group.test, group.cases.iter().map(|case| case.name.as_str()));
     }
     let requests: usize =
         groups.iter().flat_map(|group| &group.cases).map(|case| case.methods().len()).sum();
@@ -100,6 +97,14 @@ fn differences_and_rows_are_the_same() {
     let tests: Vec<&str> = groups.iter().map(|group| group.test).collect();
     let written = rows_that_name(&tests);
     assert_eq!(shown, written, "left: what the cases show, right: what COMPAT.md says");
+}
+
+/// Fails if two cases of a test have the same name.
+pub(crate) fn assert_each_has_its_name<'a>(test: &str, names: impl Iterator<Item = &'a str>) {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+    assert!(twice.is_empty(), "{test}: {twice:?}");
 }
 
 /// The rows of misc/doc/COMPAT.md that name one of these tests: subject and test.

@@ -8,7 +8,7 @@ use crate::support::httpd::{Builder, Httpd, Module};
 struct Shipped {
     name: &'static str,
     httpd: &'static str,
-    files: &'static [(&'static str, &'static str)],
+    files: &'static [(&'static str, &'static [&'static str])],
     says: &'static [&'static str],
 }
 
@@ -20,7 +20,7 @@ impl Shipped {
             .file("conf/test.conf", self.httpd)
             .config("Include conf/test.conf");
         for (path, text) in self.files {
-            builder = builder.file(path, text);
+            builder = builder.file(path, text.concat());
         }
         builder
     }
@@ -42,6 +42,21 @@ fn every_shipped_configuration_loads_with_both_modules() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// The nodes of a cluster.
+const NODES: &str = "\
+worker.AxonIvyEngineNode1.type=ajp13
+worker.AxonIvyEngineNode1.host=localhost
+worker.AxonIvyEngineNode1.port=8009
+worker.AxonIvyEngineNode1.lbfactor=2
+worker.AxonIvyEngineNode1.route=ivynode1.soreco.ch
+
+worker.AxonIvyEngineNode2.type=ajp13
+worker.AxonIvyEngineNode2.host=localhost
+worker.AxonIvyEngineNode2.port=8010
+worker.AxonIvyEngineNode2.lbfactor=1
+worker.AxonIvyEngineNode2.route=ivynode2.soreco.ch
+";
 
 const SHIPPED: [Shipped; 8] = [
     Shipped {
@@ -65,7 +80,7 @@ const SHIPPED: [Shipped; 8] = [
 ",
         files: &[(
             "conf/workers.properties",
-            "\
+            &["\
 # Where Tomcat and Java are.
 workers.tomcat_home=/usr/share/tomcat8
 workers.java_home=/usr/lib/jvm/default-java
@@ -80,7 +95,7 @@ worker.ajp13_worker.lbfactor=1
 
 worker.loadbalancer.type=lb
 worker.loadbalancer.balance_workers=ajp13_worker
-",
+"],
         )],
         says: &[
             "warning: conf/test.conf:8: JkMount: worker jk-status is not in worker.list: \
@@ -131,7 +146,7 @@ ACC %{JK_LB_LAST_ACCESSED}n ERR %{JK_LB_LAST_ERRORS}n BSY %{JK_LB_LAST_BUSY}n \
         files: &[
             (
                 "conf/workers.properties",
-                "\
+                &["\
 worker.list=jk-status
 worker.jk-status.type=status
 worker.jk-status.read_only=true
@@ -165,18 +180,18 @@ worker.template.connection_pool_minsize=0
 worker.template.connection_pool_timeout=600
 worker.template.reply_timeout=300000
 worker.template.recovery_options=3
-",
+"],
             ),
             (
                 "conf/uriworkermap.properties",
-                "\
+                &["\
 /admin/*=balancer
 /manager/*=balancer
 /examples/*=balancer
 !/examples/*.jpg=balancer
 /jk-manager=jk-manager
 /jk-status=jk-status
-",
+"],
             ),
         ],
         says: &[
@@ -203,14 +218,14 @@ JkMount  /examples/* worker1
 ",
         files: &[(
             "conf/workers.properties",
-            "\
+            &["\
 # one worker
 worker.list=worker1
 # of type ajp13
 worker.worker1.type=ajp13
 worker.worker1.host=localhost
 worker.worker1.port=8009
-",
+"],
         )],
         says: &[],
     },
@@ -226,7 +241,7 @@ JkMount /*.jsp loadbalancer
 ",
         files: &[(
             "conf/workers.properties",
-            "\
+            &["\
 workers.tomcat_home=/opt/tomcat
 workers.java_home=/opt/jdk
 ps=/
@@ -254,7 +269,7 @@ worker.inprocess.jvm_lib=$(workers.java_home)$(ps)jre$(ps)lib$(ps)libjvm.so
 worker.inprocess.stdout=$(workers.tomcat_home)$(ps)inprocess.stdout
 worker.inprocess.stderr=$(workers.tomcat_home)$(ps)inprocess.stderr
 worker.inprocess.sysprops=tomcat.home=$(workers.tomcat_home)
-",
+"],
         )],
         says: &[
             "warning: conf/workers.properties:10: worker.ajp13.cachesize: is the old name of \
@@ -314,10 +329,10 @@ JkMount /ivy/* AxonIvyEngine
 ",
         files: &[(
             "conf/Program Files/ivy/workers.properties",
-            "worker.list=AxonIvyEngine\n\
+            &["worker.list=AxonIvyEngine\n\
              worker.AxonIvyEngine.type=ajp13 \n\
              worker.AxonIvyEngine.host=localhost\n\
-             worker.AxonIvyEngine.port=8009\n",
+             worker.AxonIvyEngine.port=8009\n"],
         )],
         says: &["warning: conf/test.conf:6: JkMount: no virtual host inherits the main server's \
              mounts: requests that belong to a virtual host do not get to the engine by them; \
@@ -336,23 +351,15 @@ JkMount /ivy/* AxonIvyEngine
 ",
         files: &[(
             "conf/cluster_loadbancer_workers.properties",
-            "\
+            &[
+                "\
 worker.list=XIvy
 worker.AxonIvyEngine.type=lb
 worker.AxonIvyEngine.balance_workers=AxonIvyEngineNode1,AxonIvyEngineNode2
 
-worker.AxonIvyEngineNode1.type=ajp13
-worker.AxonIvyEngineNode1.host=localhost
-worker.AxonIvyEngineNode1.port=8009
-worker.AxonIvyEngineNode1.lbfactor=2
-worker.AxonIvyEngineNode1.route=ivynode1.soreco.ch
-
-worker.AxonIvyEngineNode2.type=ajp13
-worker.AxonIvyEngineNode2.host=localhost
-worker.AxonIvyEngineNode2.port=8010
-worker.AxonIvyEngineNode2.lbfactor=1
-worker.AxonIvyEngineNode2.route=ivynode2.soreco.ch
 ",
+                NODES,
+            ],
         )],
         says: &[
             "warning: conf/test.conf:6: JkMount: worker AxonIvyEngine is not in worker.list: \
@@ -378,25 +385,17 @@ JkMount /jkmanager/* jkstatus
 ",
         files: &[(
             "conf/workers.properties",
-            "\
+            &[
+                "\
 worker.list=AxonIvyEngine,jkstatus
 worker.jkstatus.type=status
 worker.AxonIvyEngine.type=lb
 worker.AxonIvyEngine.balance_workers=AxonIvyEngineNode1,AxonIvyEngineNode2
 worker.AxonIvyEngine.sticky_session=True
 
-worker.AxonIvyEngineNode1.type=ajp13
-worker.AxonIvyEngineNode1.host=localhost
-worker.AxonIvyEngineNode1.port=8009
-worker.AxonIvyEngineNode1.lbfactor=2
-worker.AxonIvyEngineNode1.route=ivynode1.soreco.ch
-
-worker.AxonIvyEngineNode2.type=ajp13
-worker.AxonIvyEngineNode2.host=localhost
-worker.AxonIvyEngineNode2.port=8010
-worker.AxonIvyEngineNode2.lbfactor=1
-worker.AxonIvyEngineNode2.route=ivynode2.soreco.ch
 ",
+                NODES,
+            ],
         )],
         says: &[
             "warning: conf/workers.properties:2: worker.jkstatus.type: loads, but this version \
@@ -419,7 +418,7 @@ JkMount /ivy5/* AxonIvyEngine5x
 ",
         files: &[(
             "conf/workers.properties",
-            "\
+            &["\
 worker.list=XpertIvyServer3x,AxonIvyEngine5x
 worker.XpertIvyServer3x.type=ajp13
 worker.XpertIvyServer3x.host=localhost
@@ -427,7 +426,7 @@ worker.XpertIvyServer3x.port=8009
 worker.AxonIvyEngine5x.type=ajp13
 worker.AxonIvyEngine5x.host=localhost
 worker.AxonIvyEngine5x.port=8010
-",
+"],
         )],
         says: &[],
     },
