@@ -181,8 +181,8 @@ fn reads_odd_values_as_c_does_and_says_so() {
              connecting), P (before each request), I (while idle) or A (all of them)",
             "w:3: worker.a.port: \"80x9\" is not a port number, it is read as 80; use a number \
              from 1 to 65535",
-            "w:4: worker.a.reply_timeout: \"abc\" is not a number of milliseconds, the default \
-             is used; use a whole number without a unit, such as 10000 for ten seconds",
+            "w:4: worker.a.reply_timeout: \"abc\" is not a number of milliseconds, it is read \
+             as 0; use a whole number without a unit, such as 10000 for ten seconds",
             "w:5: worker.a.socket_timeout: \"5s\" is not a number of seconds, it is read as 5; \
              use a whole number without a unit, such as 10 for ten seconds",
             "w:6: worker.a.retries: 0 is read as 1; use at least 1",
@@ -250,7 +250,6 @@ fn falls_back_to_old_names_as_c_mod_jk_does() {
         |size: &str| format!("{old}\nconnection_pool_size={size}\nconnection_pool_timeout={size}");
     assert_eq!(sizes(&set("40")), (40, Some(40 * SECOND)));
     assert_eq!(sizes(&set("-1")), (30, Some(5 * SECOND)));
-    assert_eq!(sizes(&set("many")), (30, Some(5 * SECOND)));
     assert_eq!(sizes("cachesize=30\nconnection_pool_timeout=0\ncache_timeout=5"), (30, None));
     assert_eq!(
         read(old).1,

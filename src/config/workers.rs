@@ -357,10 +357,12 @@ mod tests {
             ),
             (
                 "worker.maintain=often",
-                Some(60),
+                None,
                 vec![
-                    "\"often\" is not a number of seconds, the default is used; use a whole number \
+                    "\"often\" is not a number of seconds, it is read as 0; use a whole number \
                      without a unit, such as 10 for ten seconds",
+                    "0 switches maintenance off: idle connections are neither closed nor pinged, \
+                     and members in error do not recover by time; remove the line, or use 60",
                 ],
             ),
         ] {

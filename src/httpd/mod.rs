@@ -9,7 +9,7 @@
 //! request      httpd's record of a request      service      the same as the core sees it
 //! body         request body                     response     response
 //! shm          memory that children share       watchdog     maintenance of idle connections
-//! table pool log guard                          what the others stand on
+//! table pool path log guard                     what the others stand on
 //! ffi          generated bindings; shim.c: macros and variadic functions
 //! ```
 #![allow(unsafe_code, reason = "the one border to C")]
@@ -25,6 +25,7 @@ mod lifecycle;
 mod log;
 mod module;
 mod options;
+mod path;
 mod pool;
 mod request;
 mod request_log;

@@ -2,7 +2,6 @@
 
 use std::array;
 use std::ffi::CString;
-use std::mem;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -124,15 +123,19 @@ impl RawConfig {
         Self { options: Options::MAIN, ..Self::default() }
     }
 
-    /// Adds a JkEnvVar; returns the one that it takes the place of.
-    pub(super) fn env_var(&mut self, var: EnvVar) -> Option<EnvVar> {
+    /// Adds a JkEnvVar. Where its name is known in another spelling, that one stays, as in the table
+    /// of C mod_jk; tells whether it is.
+    pub(super) fn env_var(&mut self, var: EnvVar) -> bool {
         let is_same =
             |known: &&mut EnvVar| known.name.to_bytes().eq_ignore_ascii_case(var.name.to_bytes());
         match self.env_vars.iter_mut().find(is_same) {
-            Some(known) => Some(mem::replace(known, var)),
+            Some(known) => {
+                known.default = var.default;
+                true
+            }
             None => {
                 self.env_vars.push(var);
-                None
+                false
             }
         }
     }

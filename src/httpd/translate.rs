@@ -1,8 +1,7 @@
 //! The hooks that find out whether a path is ours (spec/mod_jk.md 1.6).
 
 use std::borrow::Cow;
-use std::ffi::{CStr, OsStr, c_int};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{CStr, c_int};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,6 +9,7 @@ use std::time::Instant;
 use super::ffi;
 use super::guard::{guard, panic_place};
 use super::lifecycle::runtime;
+use super::path::{name_of, path_of};
 use super::pool::int;
 use super::request::{HANDLER, Notes, Record};
 use super::server::Runtime;
@@ -198,9 +198,7 @@ fn lacks_index_file(record: &Record<'_>, alias: &Path) -> bool {
 
 /// A normalised path below a folder.
 fn below(folder: &Path, path: &[u8]) -> PathBuf {
-    let mut whole = folder.as_os_str().to_owned();
-    whole.push(OsStr::from_bytes(path));
-    PathBuf::from(whole)
+    path_of(&[&*name_of(folder), path].concat())
 }
 
 /// JkAutoAlias: a file of a deployed application.
@@ -211,7 +209,7 @@ fn set_alias(record: Record<'_>, alias: &Path, path: &[u8]) -> c_int {
         AutoAlias::Context { directory, is_archive } => {
             if below(alias, directory).is_dir() {
                 let file = below(alias, path);
-                record.set_filename(record.pool().copy(file.as_os_str().as_bytes()));
+                record.set_filename(record.pool().copy(&name_of(&file)));
                 return OK;
             }
             if is_archive { FORBIDDEN } else { DECLINED }

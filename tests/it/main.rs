@@ -16,6 +16,7 @@
 mod app;
 mod balancer;
 mod build;
+mod checklist;
 mod compliance;
 mod config;
 mod decode;

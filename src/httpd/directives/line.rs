@@ -8,6 +8,7 @@ use super::super::ffi::{self, cmd_parms};
 use super::super::guard::guard;
 use super::super::log::lossy;
 use super::super::module;
+use super::super::path::path_of;
 use super::super::pool::{self, Pool};
 use super::super::server::{RawConfig, ServerConfig};
 use crate::config::Place;
@@ -80,7 +81,7 @@ impl<'c> Line<'c> {
         // SAFETY: a live pool and a C string.
         let path = unsafe { ffi::ap_server_root_relative(self.parms.pool, name.as_ptr()) };
         // SAFETY: null or a C string in that pool.
-        unsafe { pool::text(path) }.map(bytes_to_path)
+        unsafe { pool::text(path) }.map(path_of)
     }
 
     /// The whole line behind the directive's name.
@@ -132,17 +133,6 @@ impl<'c> Line<'c> {
     }
 }
 
-#[cfg(unix)]
-fn bytes_to_path(bytes: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt;
-    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
-}
-
-#[cfg(not(unix))]
-fn bytes_to_path(bytes: &[u8]) -> PathBuf {
-    PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
-}
-
 /// What every directive function does around its work; the result is the error for httpd.
 ///
 /// # Safety
@@ -171,14 +161,14 @@ pub(super) unsafe fn directive(
     )
 }
 
-/// An argument of a directive; empty for a null pointer.
+/// An argument of a directive; `None` for a null pointer.
 ///
 /// # Safety
 /// `argument` is null or a C string that outlives the call.
-pub(super) unsafe fn argument<'a>(argument: *const c_char) -> &'a CStr {
+pub(super) unsafe fn argument<'a>(argument: *const c_char) -> Option<&'a CStr> {
     if argument.is_null() {
-        return c"";
+        return None;
     }
     // SAFETY: the caller's promise.
-    unsafe { CStr::from_ptr(argument) }
+    Some(unsafe { CStr::from_ptr(argument) })
 }

@@ -8,12 +8,12 @@ use crate::support::engine::{Action, Conn};
 use crate::support::packet::{self, Request};
 
 /// The name and port that every request names unless its case says otherwise.
-pub(super) const HOST: &str = "www.example.test:8888";
+pub(crate) const HOST: &str = "www.example.test:8888";
 
 /// One conversation: one client connection, one or more requests, as many responses.
 #[derive(Clone)]
-pub(super) struct Case {
-    pub(super) name: String,
+pub(crate) struct Case {
+    pub(crate) name: String,
     version: &'static str,
     method: String,
     target: Vec<u8>,
@@ -22,14 +22,14 @@ pub(super) struct Case {
     body: Vec<u8>,
     following: Vec<Case>,
     /// Over TLS, and with which credentials.
-    pub(super) tls: Option<Credentials>,
-    pub(super) reply: Reply,
-    pub(super) difference: Option<Difference>,
+    pub(crate) tls: Option<Credentials>,
+    pub(crate) reply: Reply,
+    pub(crate) difference: Option<Difference>,
 }
 
 /// Who the client of a TLS connection is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Credentials {
+pub(crate) enum Credentials {
     Anonymous,
     Certificate,
 }
@@ -38,7 +38,7 @@ type Script = dyn Fn(&mut Conn, &Request) -> io::Result<Action> + Send + Sync;
 
 /// What the engine does with the requests of a case.
 #[derive(Clone)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// Reads the body and says what it got.
     Echo,
     /// Reads the body and sends these bytes.
@@ -48,15 +48,15 @@ pub(super) enum Reply {
 
 /// How ours differs on purpose.
 #[derive(Clone, Copy)]
-pub(super) struct Difference {
+pub(crate) struct Difference {
     /// The row's subject in misc/doc/COMPAT.md.
-    pub(super) row: &'static str,
-    pub(super) ours: Ours,
+    pub(crate) row: &'static str,
+    pub(crate) ours: Ours,
 }
 
 /// What ours does instead.
 #[derive(Clone, Copy)]
-pub(super) enum Ours {
+pub(crate) enum Ours {
     /// What the C module does, changed in this way and no other.
     Changed(fn(&mut Seen)),
     /// httpd's own error page with this status; the engine does not see the request.
@@ -69,12 +69,12 @@ pub(super) enum Ours {
 }
 
 /// A GET without further headers.
-pub(super) fn get(target: impl AsRef<[u8]>) -> Case {
+pub(crate) fn get(target: impl AsRef<[u8]>) -> Case {
     request("GET", target)
 }
 
 /// A request without further headers.
-pub(super) fn request(method: &str, target: impl AsRef<[u8]>) -> Case {
+pub(crate) fn request(method: &str, target: impl AsRef<[u8]>) -> Case {
     let target = target.as_ref().to_vec();
     let shown: String = target.escape_ascii().to_string().chars().take(60).collect();
     Case {
@@ -94,40 +94,48 @@ pub(super) fn request(method: &str, target: impl AsRef<[u8]>) -> Case {
 
 impl Case {
     /// Adds to the name, which is to be unique within its group.
-    pub(super) fn named(mut self, what: &str) -> Self {
+    pub(crate) fn named(mut self, what: &str) -> Self {
         self.name = format!("{} ({what})", self.name);
         self
     }
 
     /// The Host header, which comes first.
-    pub(super) fn host(mut self, host: &str) -> Self {
-        self.host = Some(host.to_owned());
-        self.named(host)
+    pub(crate) fn host(self, host: &str) -> Self {
+        self.to(host).named(host)
     }
 
-    pub(super) fn without_host(mut self) -> Self {
+    /// The Host header; the name stays as it is.
+    pub(crate) fn to(mut self, host: &str) -> Self {
+        self.host = Some(host.to_owned());
+        for next in &mut self.following {
+            next.host = Some(host.to_owned());
+        }
+        self
+    }
+
+    pub(crate) fn without_host(mut self) -> Self {
         self.host = None;
         self.named("no Host")
     }
 
-    pub(super) fn http10(mut self) -> Self {
+    pub(crate) fn http10(mut self) -> Self {
         self.version = "HTTP/1.0";
         self.named("HTTP/1.0")
     }
 
     /// Adds `name: value`.
-    pub(super) fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.lines(&[name.as_bytes(), b": ", value.as_ref(), b"\r\n"].concat())
     }
 
     /// Adds bytes to the head as they are.
-    pub(super) fn lines(mut self, lines: &[u8]) -> Self {
+    pub(crate) fn lines(mut self, lines: &[u8]) -> Self {
         self.lines.extend(lines);
         self
     }
 
     /// A body with its Content-Length.
-    pub(super) fn body(self, body: &[u8]) -> Self {
+    pub(crate) fn body(self, body: &[u8]) -> Self {
         let mut case = self.header("Content-Length", body.len().to_string());
         case.name = format!("{} ({} bytes)", case.name, body.len());
         case.body = body.to_vec();
@@ -135,7 +143,7 @@ impl Case {
     }
 
     /// A body in chunks.
-    pub(super) fn chunked(self, chunks: &[&[u8]]) -> Self {
+    pub(crate) fn chunked(self, chunks: &[&[u8]]) -> Self {
         let total: usize = chunks.iter().map(|chunk| chunk.len()).sum();
         let mut case = self.header("Transfer-Encoding", "chunked");
         case.name = format!("{} ({total} bytes in {} chunks)", case.name, chunks.len());
@@ -149,24 +157,24 @@ impl Case {
     }
 
     /// Another request on the same connection, sent without waiting for the first answer.
-    pub(super) fn then(mut self, next: Self) -> Self {
+    pub(crate) fn then(mut self, next: Self) -> Self {
         self.name = format!("{}, then {}", self.name, next.name);
         self.following.push(next);
         self
     }
 
-    pub(super) fn tls(mut self, credentials: Credentials) -> Self {
+    pub(crate) fn tls(mut self, credentials: Credentials) -> Self {
         self.tls = Some(credentials);
         self
     }
 
     /// Packets that the engine answers with.
-    pub(super) fn answered(mut self, packets: Vec<u8>) -> Self {
+    pub(crate) fn answered(mut self, packets: Vec<u8>) -> Self {
         self.reply = Reply::Bytes(packets);
         self
     }
 
-    pub(super) fn scripted(
+    pub(crate) fn scripted(
         mut self,
         script: impl Fn(&mut Conn, &Request) -> io::Result<Action> + Send + Sync + 'static,
     ) -> Self {
@@ -175,31 +183,31 @@ impl Case {
     }
 
     /// Ours does what `change` makes of what the C module does.
-    pub(super) fn differs(mut self, row: &'static str, change: fn(&mut Seen)) -> Self {
+    pub(crate) fn differs(mut self, row: &'static str, change: fn(&mut Seen)) -> Self {
         self.difference = Some(Difference { row, ours: Ours::Changed(change) });
         self
     }
 
     /// Ours refuses the request with `status`.
-    pub(super) fn refused(mut self, row: &'static str, status: u16) -> Self {
+    pub(crate) fn refused(mut self, row: &'static str, status: u16) -> Self {
         self.difference = Some(Difference { row, ours: Ours::Refused(status) });
         self
     }
 
     /// Ours fails with `status` after the engine has seen the request `sent` times.
-    pub(super) fn failed(mut self, row: &'static str, sent: usize, status: u16) -> Self {
+    pub(crate) fn failed(mut self, row: &'static str, sent: usize, status: u16) -> Self {
         self.difference = Some(Difference { row, ours: Ours::Failed { sent, status } });
         self
     }
 
     /// Ours has the engine answer it with `status`.
-    pub(super) fn served(mut self, row: &'static str, status: u16) -> Self {
+    pub(crate) fn served(mut self, row: &'static str, status: u16) -> Self {
         self.difference = Some(Difference { row, ours: Ours::Served(status) });
         self
     }
 
     /// All that the client sends.
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes =
             [self.method.as_bytes(), b" ", &self.target, b" ", self.version.as_bytes(), b"\r\n"]
                 .concat();
@@ -214,14 +222,14 @@ impl Case {
     }
 
     /// The methods of its requests, in order.
-    pub(super) fn methods(&self) -> Vec<&str> {
+    pub(crate) fn methods(&self) -> Vec<&str> {
         let following = self.following.iter().flat_map(Self::methods);
         std::iter::once(self.method.as_str()).chain(following).collect()
     }
 }
 
 /// What an engine says to [`Reply::Echo`].
-pub(super) fn echo(conn: &mut Conn, request: &Request) -> io::Result<Action> {
+pub(crate) fn echo(conn: &mut Conn, request: &Request) -> io::Result<Action> {
     let body = conn.read_body(request)?;
     let text = format!("{} {} {}", request.method(), request.uri(), body.len());
     conn.send(&packet::answer(200, &[("Content-Type", "text/plain")], text.as_bytes()))?;

@@ -27,7 +27,7 @@ pub(super) fn group(dead: &ReservedPort) -> Group {
 }
 
 /// The C module sent everything twice.
-fn once(seen: &mut Seen) {
+pub(crate) fn once(seen: &mut Seen) {
     let (first, second) = seen.packets.split_at(seen.packets.len() / 2);
     assert_eq!(first, second, "sent twice");
     seen.packets.truncate(seen.packets.len() / 2);

@@ -1,29 +1,31 @@
 //! Runs the cases of a group through one httpd with the C module, then through one with ours.
 
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::case::{Case, Ours, Reply, echo};
+use super::case::{Case, Difference, Ours, Reply, echo};
 use super::seen::{Answer, Seen, differences};
 use super::tls::Tunnel;
 use crate::support::ReservedPort;
 use crate::support::client::Client;
-use crate::support::engine::{Action, Engine};
+use crate::support::engine::{Action, Conn, Engine};
 use crate::support::httpd::{Httpd, Module};
+use crate::support::packet::Request;
 
 /// Cases that one configuration serves.
-pub(super) struct Group {
+pub(crate) struct Group {
     /// Name of its test function.
-    pub(super) test: &'static str,
+    pub(crate) test: &'static str,
     /// Modules of httpd to load.
-    pub(super) modules: &'static [&'static str],
+    pub(crate) modules: &'static [&'static str],
     /// The main server's configuration. `@SERVE@` becomes the address that the clients use, which
     /// is the same for both modules.
-    pub(super) config: String,
+    pub(crate) config: String,
     /// Further lines for the worker `w`.
-    pub(super) workers: String,
+    pub(crate) workers: String,
     /// Files below the ServerRoot.
-    pub(super) files: &'static [(&'static str, &'static str)],
-    pub(super) cases: Vec<Case>,
+    pub(crate) files: &'static [(&'static str, &'static str)],
+    pub(crate) cases: Vec<Case>,
 }
 
 /// The ports of a run. They show in packets and answers, so both modules get the same ones: they
@@ -36,7 +38,7 @@ struct Ports {
 
 impl Group {
     /// Compares the two modules, and fails with all that differs.
-    pub(super) fn check(&self) {
+    pub(crate) fn check(&self) {
         let ports = Ports {
             server: ReservedPort::v4(),
             clients: self.cases.iter().map(|_| ReservedPort::v4()).collect(),
@@ -45,7 +47,7 @@ impl Group {
         let ours = self.observe(Module::Ours, &ports);
         let mut problems = Vec::new();
         for (case, (theirs, ours)) in self.cases.iter().zip(theirs.iter().zip(&ours)) {
-            for problem in judge(case, theirs, ours) {
+            for problem in judge(case.difference, theirs, ours) {
                 problems.push(format!("{}: {problem}", case.name));
             }
         }
@@ -61,19 +63,7 @@ impl Group {
     fn observe(&self, module: Module, ports: &Ports) -> Vec<Seen> {
         let reply = Arc::new(Mutex::new(Reply::Echo));
         let current = Arc::clone(&reply);
-        let engine = Engine::scripted(move |conn, request| {
-            let reply = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            match reply {
-                Reply::Echo => echo(conn, request),
-                Reply::Bytes(bytes) => {
-                    conn.read_body(request)?;
-                    conn.send(&bytes)?;
-                    Ok(Action::Keep)
-                }
-                Reply::Script(script) => script(conn, request),
-            }
-        })
-        .start();
+        let engine = Engine::scripted(move |conn, request| answer(&current, conn, request)).start();
         let server = ports.server.addr();
         let mut builder = Httpd::builder(module)
             .modules(self.modules)
@@ -91,7 +81,8 @@ impl Group {
             *reply.lock().unwrap_or_else(PoisonError::into_inner) = case.reply.clone();
             let before = packets(&engine);
             let answers = ask(case, from, &ports.server);
-            let mut seen = Seen { packets: newer(&before, packets(&engine)), answers };
+            let packets = newer(&before, packets(&engine));
+            let mut seen = Seen { packets, answers, facts: Vec::new() };
             if case.tls.is_some() {
                 assert_eq!(seen.requests(), 1, "{}: {seen:?}", case.name);
                 seen = seen.with_equal_session_ids();
@@ -101,6 +92,24 @@ impl Group {
         assert_eq!(engine.seen().faults, [""; 0], "{module:?}");
         drop(httpd);
         all
+    }
+}
+
+/// An engine's answer to one request.
+pub(crate) fn answer(
+    reply: &Mutex<Reply>,
+    conn: &mut Conn,
+    request: &Request,
+) -> io::Result<Action> {
+    let reply = reply.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match reply {
+        Reply::Echo => echo(conn, request),
+        Reply::Bytes(bytes) => {
+            conn.read_body(request)?;
+            conn.send(&bytes)?;
+            Ok(Action::Keep)
+        }
+        Reply::Script(script) => script(conn, request),
     }
 }
 
@@ -116,7 +125,7 @@ fn ask(case: &Case, from: &ReservedPort, to: &ReservedPort) -> Vec<Answer> {
     }
 }
 
-fn converse(case: &Case, client: &mut Client) -> Vec<Answer> {
+pub(crate) fn converse(case: &Case, client: &mut Client) -> Vec<Answer> {
     // A server may answer and close without reading it all.
     let _ = client.send(&case.bytes());
     let methods = case.methods();
@@ -124,12 +133,12 @@ fn converse(case: &Case, client: &mut Client) -> Vec<Answer> {
 }
 
 /// The packets of every connection so far.
-fn packets(engine: &Engine) -> Vec<Vec<Vec<u8>>> {
+pub(crate) fn packets(engine: &Engine) -> Vec<Vec<Vec<u8>>> {
     engine.seen().connections.iter().map(|connection| connection.packets.clone()).collect()
 }
 
 /// What `after` has and `before` had not.
-fn newer(before: &[Vec<Vec<u8>>], after: Vec<Vec<Vec<u8>>>) -> Vec<Vec<u8>> {
+pub(crate) fn newer(before: &[Vec<Vec<u8>>], after: Vec<Vec<Vec<u8>>>) -> Vec<Vec<u8>> {
     let known = |connection: usize| before.get(connection).map_or(0, Vec::len);
     after
         .into_iter()
@@ -139,8 +148,8 @@ fn newer(before: &[Vec<Vec<u8>>], after: Vec<Vec<Vec<u8>>>) -> Vec<Vec<u8>> {
 }
 
 /// What is wrong with ours.
-fn judge(case: &Case, theirs: &Seen, ours: &Seen) -> Vec<String> {
-    let Some(difference) = case.difference else {
+pub(crate) fn judge(difference: Option<Difference>, theirs: &Seen, ours: &Seen) -> Vec<String> {
+    let Some(difference) = difference else {
         return differences(theirs, ours);
     };
     let row = difference.row;
@@ -174,24 +183,26 @@ fn every_kind_of_difference_is_found() {
     let seen = |packet: &[u8], error: NoResponse| Seen {
         packets: vec![packet.to_vec()],
         answers: vec![Answer::None(error)],
+        facts: Vec::new(),
     };
     let theirs = seen(b"abc", NoResponse::Closed);
     let case = get("/");
-    assert_eq!(judge(&case, &theirs, &theirs.clone()), [""; 0]);
+    assert_eq!(judge(case.difference, &theirs, &theirs.clone()), [""; 0]);
     for ours in [
         seen(b"abd", NoResponse::Closed),
         seen(b"abc", NoResponse::Reset),
         Seen { packets: Vec::new(), ..theirs.clone() },
         Seen { answers: Vec::new(), ..theirs.clone() },
+        Seen { facts: vec!["more".into()], ..theirs.clone() },
     ] {
-        assert_eq!(judge(&case, &theirs, &ours).len(), 1, "{ours:?}");
+        assert_eq!(judge(case.difference, &theirs, &ours).len(), 1, "{ours:?}");
     }
     // A difference must be there, and be the one that is documented.
     let changed = get("/").differs("row", |seen| seen.packets[0][2] = b'd');
-    assert_eq!(judge(&changed, &theirs, &theirs.clone()).len(), 1);
-    assert_eq!(judge(&changed, &theirs, &seen(b"abd", NoResponse::Closed)), [""; 0]);
-    assert_eq!(judge(&changed, &theirs, &seen(b"abe", NoResponse::Closed)).len(), 1);
+    assert_eq!(judge(changed.difference, &theirs, &theirs.clone()).len(), 1);
+    assert_eq!(judge(changed.difference, &theirs, &seen(b"abd", NoResponse::Closed)), [""; 0]);
+    assert_eq!(judge(changed.difference, &theirs, &seen(b"abe", NoResponse::Closed)).len(), 1);
     for case in [get("/").refused("row", 400), get("/").failed("row", 1, 502)] {
-        assert!(!judge(&case, &theirs, &seen(b"abd", NoResponse::Closed)).is_empty());
+        assert!(!judge(case.difference, &theirs, &seen(b"abd", NoResponse::Closed)).is_empty());
     }
 }

@@ -4,16 +4,18 @@ use crate::support::client::{BodyEnd, NoResponse, Response};
 use crate::support::packet::{FORWARD_REQUEST, REQUEST_HEADERS};
 
 /// Everything that one case brought about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seen {
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
     /// All packets that the engine got, headers included.
-    pub(super) packets: Vec<Vec<u8>>,
-    pub(super) answers: Vec<Answer>,
+    pub(crate) packets: Vec<Vec<u8>>,
+    pub(crate) answers: Vec<Answer>,
+    /// Whatever else shows what happened, each in words.
+    pub(crate) facts: Vec<String>,
 }
 
 /// What the client got for one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Response {
         status: u16,
         version: String,
@@ -28,7 +30,7 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    pub(super) fn new(response: Result<Response, NoResponse>) -> Self {
+    pub(crate) fn new(response: Result<Response, NoResponse>) -> Self {
         match response {
             Ok(Response { head, body, end }) => Self::Response {
                 status: head.status,
@@ -46,14 +48,14 @@ impl Answer {
 
 impl Seen {
     /// Takes headers out of every request that the engine got.
-    pub(super) fn without_request_headers(&mut self, names: &[&str]) {
+    pub(crate) fn without_request_headers(&mut self, names: &[&str]) {
         for packet in self.packets.iter_mut().filter(|packet| is_request(packet)) {
             *packet = without_headers(packet, names);
         }
     }
 
     /// Takes headers out of every response.
-    pub(super) fn without_response_headers(&mut self, names: &[&str]) {
+    pub(crate) fn without_response_headers(&mut self, names: &[&str]) {
         for answer in &mut self.answers {
             if let Answer::Response { headers, .. } = answer {
                 headers.retain(|(name, _)| {
@@ -64,7 +66,7 @@ impl Seen {
     }
 
     /// Puts another local address, of the same length, into every request.
-    pub(super) fn with_local_addr(&mut self, addr: &[u8]) {
+    pub(crate) fn with_local_addr(&mut self, addr: &[u8]) {
         const NAME: &[u8] = b"AJP_LOCAL_ADDR\0";
         for packet in self.packets.iter_mut().filter(|packet| is_request(packet)) {
             let at = packet.windows(NAME.len()).position(|part| part == NAME).expect("always sent");
@@ -75,12 +77,12 @@ impl Seen {
     }
 
     /// How many requests the engine got.
-    pub(super) fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.packets.iter().filter(|packet| is_request(packet)).count()
     }
 
     /// True if the only answer has this status, and is httpd's own error page or is not.
-    pub(super) fn is_answered(&self, status: u16, by_httpd: bool) -> bool {
+    pub(crate) fn is_answered(&self, status: u16, by_httpd: bool) -> bool {
         let title = format!("<title>{status} ");
         matches!(&self.answers[..], [Answer::Response { status: seen, body, .. }]
             if *seen == status
@@ -88,7 +90,7 @@ impl Seen {
     }
 
     /// Makes every TLS session id the same: each connection has its own.
-    pub(super) fn with_equal_session_ids(mut self) -> Self {
+    pub(crate) fn with_equal_session_ids(mut self) -> Self {
         const ATTRIBUTE: u8 = 9;
         const DIGITS: usize = 64;
         for packet in self.packets.iter_mut().filter(|packet| is_request(packet)) {
@@ -183,7 +185,7 @@ fn without_headers(packet: &[u8], names: &[&str]) -> Vec<u8> {
 }
 
 /// What differs, in words and bytes; empty if nothing does.
-pub(super) fn differences(expected: &Seen, ours: &Seen) -> Vec<String> {
+pub(crate) fn differences(expected: &Seen, ours: &Seen) -> Vec<String> {
     let mut found = Vec::new();
     for at in 0..expected.packets.len().max(ours.packets.len()) {
         let (left, right) = (expected.packets.get(at), ours.packets.get(at));
@@ -199,6 +201,12 @@ pub(super) fn differences(expected: &Seen, ours: &Seen) -> Vec<String> {
                 show_answer(left),
                 show_answer(right)
             ));
+        }
+    }
+    for at in 0..expected.facts.len().max(ours.facts.len()) {
+        let (left, right) = (expected.facts.get(at), ours.facts.get(at));
+        if left != right {
+            found.push(format!("fact {at}:\n    expected {left:?}\n    ours     {right:?}"));
         }
     }
     found

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::accepted;
 use crate::support::httpd::{Builder, Httpd, Module};
 
-fn read(path: &str) -> String {
+pub(super) fn read(path: &str) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
@@ -227,20 +227,4 @@ fn every_event_that_the_module_writes_is_documented() {
     assert!(written.len() > 30, "{written:?}");
     let missing: Vec<&String> = written.difference(&events).collect();
     assert!(missing.is_empty(), "not in misc/doc/troubleshoot.md: {missing:?}");
-}
-
-#[test]
-fn every_supported_directive_and_property_is_documented() {
-    let text = read("misc/doc/configuration.md");
-    for name in
-        ["JkWorkersFile", "JkWorkerProperty", "JkMount", "JkUnMount", "JkLogFile", "JkLogLevel"]
-    {
-        assert!(text.contains(&format!("\n| {name} ")), "{name}");
-    }
-    for line in read("src/config/keys.rs").lines() {
-        let name = line.trim().strip_prefix("now(\"").and_then(|rest| rest.split('"').next());
-        if let Some(name) = name.filter(|name| *name != "name") {
-            assert!(text.contains(&format!("\n| worker.X.{name} ")), "{name}");
-        }
-    }
 }

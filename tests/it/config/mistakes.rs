@@ -322,8 +322,9 @@ worker.w.retries=many
              you mean ajp13?",
             "conf/workers.properties:12: worker.sock.socket: \"run/ajp.sock\" is not an absolute \
              path; begin it with /, such as /run/ivy/ajp.sock",
-            "warning: conf/workers.properties:13: worker.w.retries: \"many\" is not a number, the \
-             default is used; use a whole number such as 2",
+            "warning: conf/workers.properties:13: worker.w.retries: \"many\" is not a number, it is \
+             read as 0; use a whole number such as 2",
+            "warning: conf/workers.properties:13: worker.w.retries: 0 is read as 1; use at least 1",
         ],
     );
 }

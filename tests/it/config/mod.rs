@@ -1,10 +1,13 @@
 //! Configuration, as `httpd -t` judges it and as httpd then runs with it.
 
+mod broken;
 mod directives;
 mod files;
 mod log;
 mod mistakes;
+mod reference;
 mod servers;
+mod shipped;
 mod workers;
 
 use crate::support::httpd::{Builder, Httpd, Module, Refusal};

@@ -47,6 +47,29 @@ pub(super) fn problems(text: &str, tests: &BTreeSet<String>) -> Vec<String> {
     problems
 }
 
+/// Rows of spec/mod_jk.md 9.2.
+const TRAPS: u32 = 24;
+
+/// The traps that no row cites.
+pub(super) fn missing_traps(text: &str) -> Vec<String> {
+    let missing = (1..=TRAPS).filter(|trap| !cites_trap(text, *trap));
+    missing.map(|trap| format!("misc/doc/COMPAT.md: no row cites trap {trap} of [9.2]")).collect()
+}
+
+/// True if some row has `[9.2]` with this number: `[9.2] 8, 9 and 13`.
+fn cites_trap(text: &str, trap: u32) -> bool {
+    let is_listed = |rest: &str| {
+        let rest = rest.replace(" and ", ", ");
+        let ends = |c: char| !c.is_ascii_digit() && !matches!(c, ' ' | ',');
+        let list = rest.split(ends).next().unwrap_or_default();
+        list.split([' ', ',']).any(|number| number == trap.to_string())
+    };
+    text.lines()
+        .filter(|line| line.starts_with('|'))
+        .flat_map(|line| line.split("[9.2]").skip(1))
+        .any(is_listed)
+}
+
 /// The cells of a table row, or `None` if the line is none. `\|` does not end a cell.
 fn cells(line: &str) -> Option<Vec<String>> {
     let inner = line.trim().strip_prefix('|')?;
@@ -126,4 +149,12 @@ fn bad_rows_are_found() {
     assert_eq!(check("", "gone"), 2);
     assert_eq!(problems("no table", &tests).len(), 1);
     assert_eq!(problems("| A | B |\n|---|---|\n| c | d |\n", &tests).len(), 1);
+}
+
+#[test]
+fn missing_traps_are_found() {
+    let all = "| A | b | c | [9.2] 1, 2 and 3; [9.2] 4 | t |\n[9.2] 5\n| x, [9.2] 6, issue 7 |";
+    let missing = missing_traps(all);
+    assert_eq!(missing.len(), 19, "{missing:?}");
+    assert!(missing[0].contains("trap 5 ") && missing[1].contains("trap 7 "), "{missing:?}");
 }

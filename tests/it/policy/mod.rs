@@ -175,7 +175,9 @@ fn every_difference_from_the_c_module_is_allowed_and_tested() {
         .flat_map(|below| rust_files(below))
         .flat_map(|(_, text)| Source::new(&text).test_names())
         .collect();
-    report(&compat::problems(&text, &tests));
+    let mut problems = compat::problems(&text, &tests);
+    problems.extend(compat::missing_traps(&text));
+    report(&problems);
 }
 
 // --- what is built --------------------------------------------------------------------------

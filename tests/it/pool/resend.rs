@@ -3,8 +3,8 @@
 
 use std::io;
 
-use crate::support::client::Client;
-use crate::support::engine::{Action, Conn, Engine};
+use crate::support::client::{self, Client};
+use crate::support::engine::{Action, Conn, Engine, echo};
 use crate::support::httpd::{Httpd, Module};
 use crate::support::packet::{self, Request};
 
@@ -107,5 +107,28 @@ fn recovery_options_say_how_often_an_engine_gets_a_request() {
     }
     for (bits, row) in ROWS.iter().zip(executions(Module::Ours)) {
         assert_eq!(row, bits.2, "ours, {}", name(bits.0));
+    }
+}
+
+#[test]
+fn an_answer_counts_although_the_connection_ends_right_behind_it() {
+    for end in [Action::Close, Action::Reset] {
+        let engine = Engine::scripted(move |conn, request| {
+            conn.send(&echo(request, 0))?;
+            Ok(end)
+        })
+        .start();
+        let httpd = Httpd::builder(Module::Ours)
+            .worker("w", &engine.endpoint())
+            .workers("worker.w.reply_timeout=20000\nworker.w.retries=1")
+            .mount("/w/*", "w")
+            .start();
+        for number in 0..20 {
+            let path = format!("/w/{number}");
+            let answer = client::get(httpd.addr(), &path);
+            // A reset may overtake the answer: then there is none, but never a wrong one.
+            let is_lost = matches!(end, Action::Reset) && answer.status() == 502;
+            assert!(is_lost || answer.text() == path, "{answer:?}");
+        }
     }
 }

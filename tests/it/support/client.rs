@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::DEADLINE;
 use super::process::Sha256;
+use super::{DEADLINE, eventually};
 
 /// One connection to a web server.
 pub(crate) struct Client {
@@ -146,11 +146,25 @@ impl Client {
     /// see [`super::ReservedPort`].
     #[track_caller]
     pub(crate) fn connect_from(from: SocketAddr, to: SocketAddr) -> Self {
-        let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))
-            .expect("a TCP socket");
-        socket.set_reuse_address(true).expect("SO_REUSEADDR");
-        socket.bind(&from.into()).unwrap_or_else(|error| panic!("bind {from}: {error}"));
-        socket.connect(&to.into()).unwrap_or_else(|error| panic!("{to} from {from}: {error}"));
+        let connect = || {
+            let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+            socket.set_reuse_address(true)?;
+            socket.bind(&from.into())?;
+            socket.connect(&to.into())?;
+            Ok(socket)
+        };
+        let mut result: io::Result<Socket> = connect();
+        // A process that another test is just starting may still hold the socket that had the
+        // address before.
+        eventually(DEADLINE, || {
+            let busy =
+                matches!(&result, Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable);
+            if busy {
+                result = connect();
+            }
+            !busy
+        });
+        let socket = result.unwrap_or_else(|error| panic!("{to} from {from}: {error}"));
         Self::new(socket.into())
     }
 
@@ -163,6 +177,21 @@ impl Client {
 
     pub(crate) fn local_addr(&self) -> SocketAddr {
         self.stream.get_ref().local_addr().expect("a connected socket")
+    }
+
+    /// True if no byte has come, and none is on its way that has reached us.
+    pub(crate) fn is_silent(&self) -> bool {
+        let stream = self.stream.get_ref();
+        stream.set_nonblocking(true).expect("a socket");
+        let silent = self.stream.buffer().is_empty()
+            && matches!(stream.peek(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock);
+        stream.set_nonblocking(false).expect("a socket");
+        silent
+    }
+
+    /// Waits until a byte has come, or the server closes the connection.
+    pub(crate) fn wait_for_bytes(&mut self) -> io::Result<()> {
+        self.stream.fill_buf().map(|_| ())
     }
 
     /// Sends bytes as they are.

@@ -1,6 +1,7 @@
 //! An AJP engine that does what a test tells it to, and remembers what it was sent.
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::packet::{self, Body, Request};
 use super::socket::{Listener, Socket};
-use super::{DEADLINE, Endpoint, ReservedPort, eventually};
+use super::{DEADLINE, Endpoint, Gate, ReservedPort, eventually};
 
 /// What becomes of the connection after the script has dealt with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub(crate) struct Connection {
     pub(crate) packets: Vec<Vec<u8>>,
     /// Why it ended, once it has.
     pub(crate) end: Option<End>,
+    /// Where it came from; `None` for a Unix socket.
+    pub(crate) peer: Option<SocketAddr>,
 }
 
 /// How a connection ended.
@@ -66,8 +69,15 @@ type Script = dyn Fn(&mut Conn, &Request) -> io::Result<Action> + Send + Sync;
 pub(crate) struct Builder {
     script: Arc<Script>,
     place: Place,
-    answers_cping: bool,
+    cping: CPing,
     records_bodies: bool,
+}
+
+/// What becomes of a CPING.
+enum CPing {
+    Answered,
+    Ignored,
+    AnsweredBehind(Gate),
 }
 
 enum Place {
@@ -91,7 +101,13 @@ impl Builder {
 
     /// Leave CPINGs unanswered.
     pub(crate) fn ignore_cping(mut self) -> Self {
-        self.answers_cping = false;
+        self.cping = CPing::Ignored;
+        self
+    }
+
+    /// Answer CPINGs once the gate is open.
+    pub(crate) fn answer_cping_behind(mut self, gate: &Gate) -> Self {
+        self.cping = CPing::AnsweredBehind(gate.clone());
         self
     }
 
@@ -109,7 +125,7 @@ impl Builder {
         };
         let shared = Arc::new(Shared {
             script: self.script,
-            answers_cping: self.answers_cping,
+            cping: self.cping,
             records_bodies: self.records_bodies,
             seen: Mutex::default(),
             changed: Condvar::new(),
@@ -141,7 +157,7 @@ struct Door {
 
 struct Shared {
     script: Arc<Script>,
-    answers_cping: bool,
+    cping: CPing,
     records_bodies: bool,
     seen: Mutex<Seen>,
     changed: Condvar,
@@ -165,7 +181,7 @@ impl Engine {
         Builder {
             script: Arc::new(script),
             place: Place::V4,
-            answers_cping: true,
+            cping: CPing::Answered,
             records_bodies: true,
         }
     }
@@ -329,7 +345,7 @@ fn accept(listener: &Listener, shared: &Arc<Shared>) {
     while let Ok(socket) = listener.accept() {
         let number = {
             let mut seen = lock(&shared.seen);
-            seen.connections.push(Connection::default());
+            seen.connections.push(Connection { peer: socket.peer(), ..Connection::default() });
             seen.open += 1;
             seen.max_open = seen.max_open.max(seen.open);
             seen.connections.len() - 1
@@ -499,8 +515,13 @@ impl Conn {
                 Some(packet::CPING) if packet.len() == 5 => {
                     lock(&self.shared.seen).pings += 1;
                     self.shared.changed.notify_all();
-                    if self.shared.answers_cping {
-                        self.send(&packet::cpong())?;
+                    match &self.shared.cping {
+                        CPing::Ignored => {}
+                        CPing::Answered => self.send(&packet::cpong())?,
+                        CPing::AnsweredBehind(gate) => {
+                            gate.pass();
+                            self.send(&packet::cpong())?;
+                        }
                     }
                 }
                 _ => match self.request(&packet)? {

@@ -224,6 +224,11 @@ impl Builder {
         panic!("no port is free for httpd");
     }
 
+    /// What `httpd -L` prints: every directive of the loaded modules.
+    pub(crate) fn list_directives(self) -> String {
+        Site::write(&self).list_directives()
+    }
+
     /// `httpd -t`.
     pub(crate) fn config_test(self) -> Refusal {
         Site::write(&self).config_test()

@@ -111,6 +111,17 @@ impl Site {
         }
     }
 
+    pub(super) fn list_directives(&self) -> String {
+        let mut command = self.command();
+        // httpd lists the modules of LoadModule directives that it is given beforehand.
+        let loads = std::fs::read_to_string(self.path("conf/httpd.conf")).expect("httpd.conf");
+        for line in loads.lines().filter(|line| line.starts_with("LoadModule ")) {
+            command.args(["-C", line]);
+        }
+        let output = command.arg("-L").stdout(Stdio::piped()).output();
+        String::from_utf8_lossy(&output.expect("httpd -L").stdout).into_owned()
+    }
+
     pub(super) fn config_test(&self) -> Refusal {
         let mut command = self.command();
         command.arg("-t");
