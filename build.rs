@@ -88,6 +88,7 @@ const CONSTANTS: &[&str] = &[
     "APR_BLOCK_READ",
     "ap_server_root",
     "AP_FILTER_ERROR",
+    "AP_MPMQ_HARD_LIMIT_DAEMONS",
     "AP_MPMQ_MAX_THREADS",
     "APLOG_.*",
     "APR_ENOSPC",

@@ -19,6 +19,7 @@ use super::server::{
     Child, RawConfig, Running, Runtime, ServerConfig, WorkerSet, records, unix_time,
 };
 use super::shm::SharedMemory;
+use super::upkeep::{Upkeep, layout};
 use super::watchdog::Watchdog;
 use crate::config::WorkerConfig;
 use crate::jk_log;
@@ -136,9 +137,7 @@ fn share_memory(servers: &[&ffi::server_rec]) -> bool {
     let Some(workers) = main.and_then(runtime).map(|runtime| &runtime.workers) else {
         return true;
     };
-    match SharedMemory::new(
-        workers.configs.iter().map(records).fold(Layout::default(), Layout::and),
-    ) {
+    match SharedMemory::new(layout(workers, main.map_or(1, threads))) {
         // post_config runs once for a configuration, so this is the first value.
         Ok(memory) => workers.memory.set(Arc::new(memory)).is_ok(),
         Err(e) => {
@@ -262,6 +261,7 @@ pub(super) unsafe extern "C" fn child_init(
             let child = Child {
                 workers: run(&runtime.workers, memory),
                 buffers: Buffers::new(threads(main)),
+                upkeep: Upkeep::new(&runtime.workers, Arc::clone(memory)),
                 schedule: runtime.workers.maintain.map(|i| Schedule::new(Instant::now(), i)),
             };
             // child_init runs once in a process, so this is the first value.

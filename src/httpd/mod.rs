@@ -8,7 +8,8 @@
 //! translate    mapping of requests              handler      serving of requests
 //! request      httpd's record of a request      service      the same as the core sees it
 //! body         request body                     response     response
-//! shm          memory that children share       watchdog     maintenance of idle connections
+//! shm          memory that children share       upkeep       repair of what killed ones leave there
+//! watchdog     the thread for maintenance
 //! table pool path log guard                     what the others stand on
 //! ffi          generated bindings; shim.c: macros and variadic functions
 //! ```
@@ -36,4 +37,5 @@ mod shm;
 mod stamp;
 mod table;
 mod translate;
+mod upkeep;
 mod watchdog;

@@ -12,6 +12,7 @@ use super::options::{Options, Set};
 use super::request_log::RequestLog;
 use super::shm::SharedMemory;
 use super::stamp::Stamp;
+use super::upkeep::Upkeep;
 use crate::config::{Place, Problems, WorkerConfig};
 use crate::log::{Level, Log};
 use crate::mapping::{LiveTable, Mount, WorkerKind, WorkerNames, copy_mounts};
@@ -241,6 +242,7 @@ pub(super) struct Child {
     /// Same order as [`WorkerSet::configs`].
     pub workers: Vec<Running>,
     pub buffers: Buffers,
+    pub upkeep: Upkeep,
     /// When idle connections are looked after again; `None`: never.
     pub schedule: Option<Schedule>,
 }
@@ -286,7 +288,7 @@ pub(super) fn records(config: &WorkerConfig) -> Layout {
         WorkerConfig::Ajp13(_) => Layout { workers: 1, ..Layout::default() },
         WorkerConfig::Balancer(balancer) => {
             let members = balancer.members.len();
-            Layout { workers: members, balancers: 1, members }
+            Layout { workers: members, balancers: 1, members, requests: 0 }
         }
         WorkerConfig::Status(_) => Layout::default(),
     }
@@ -297,6 +299,7 @@ impl Child {
     /// `unix`: now, seconds since 1970.
     pub(super) fn maintain(&self, now: Instant, unix: u64, log: &impl Log) {
         if self.schedule.as_ref().is_some_and(|schedule| schedule.is_due(now)) {
+            self.upkeep.repair(unix, log);
             for worker in &self.workers {
                 match worker {
                     Running::Ajp13(worker) => worker.maintain(now, log),

@@ -3,7 +3,9 @@
 use std::io;
 use std::ptr::{self, NonNull};
 
-use crate::shared::{BalancerState, Layout, MemberState, Memory, WorkerState};
+use crate::shared::{
+    BalancerState, CommonState, Layout, MemberState, Memory, RequestState, WorkerState,
+};
 
 /// Zeroed memory for the states of workers and balancers, shared with all children of this process.
 #[derive(Debug)]
@@ -47,18 +49,25 @@ impl SharedMemory {
             .ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))
     }
 
+    fn workers_at() -> usize {
+        units::<CommonState>(1)
+    }
+
     fn members_at(layout: Layout) -> usize {
-        units::<WorkerState>(layout.workers)
+        Self::workers_at().saturating_add(units::<WorkerState>(layout.workers))
     }
 
     fn balancers_at(layout: Layout) -> usize {
         Self::members_at(layout).saturating_add(units::<MemberState>(layout.members))
     }
 
+    fn requests_at(layout: Layout) -> usize {
+        Self::balancers_at(layout).saturating_add(units::<BalancerState>(layout.balancers))
+    }
+
     fn bytes(layout: Layout) -> usize {
-        let end = Self::balancers_at(layout)
-            .saturating_add(units::<BalancerState>(layout.balancers))
-            .max(1);
+        let requests = units::<RequestState>(layout.requests);
+        let end = Self::requests_at(layout).saturating_add(requests);
         end.saturating_mul(size_of::<Region>())
     }
 
@@ -76,8 +85,18 @@ impl SharedMemory {
 
 impl Memory for SharedMemory {
     fn workers(&self) -> &[WorkerState] {
-        // SAFETY: `bytes` has room for them at the start; they are atomics.
-        unsafe { self.records(0, self.layout.workers) }
+        // SAFETY: `bytes` has room for them behind the common record; they are atomics.
+        unsafe { self.records(Self::workers_at(), self.layout.workers) }
+    }
+
+    fn requests(&self) -> &[RequestState] {
+        // SAFETY: `bytes` has room for them at the end; they are atomics.
+        unsafe { self.records(Self::requests_at(self.layout), self.layout.requests) }
+    }
+
+    fn common(&self) -> &CommonState {
+        // SAFETY: the mapping begins with it, at a page; it is an atomic.
+        unsafe { self.start.cast().as_ref() }
     }
 
     fn balancers(&self) -> &[BalancerState] {
@@ -107,7 +126,7 @@ mod tests {
 
     #[test]
     fn every_record_has_a_place_of_its_own() {
-        let layout = Layout { workers: 7, balancers: 3, members: 5 };
+        let layout = Layout { workers: 7, balancers: 3, members: 5, requests: 9 };
         let memory = SharedMemory::new(layout).unwrap();
         for (at, worker) in memory.workers().iter().enumerate() {
             worker.used.store(100 + at as u64, Ordering::Relaxed);
@@ -119,6 +138,12 @@ mod tests {
             member.lb_value.store(300 + at as u64, Ordering::Relaxed);
             member.set_state(State::Busy);
         }
+        memory.common().repaired.store(400, Ordering::Relaxed);
+        let take = |at| crate::shared::requests::take(memory.requests(), at, 1, 6);
+        let tickets: Vec<_> = (0..9).filter_map(take).collect();
+        let excess = crate::shared::requests::excess(&memory);
+        assert_eq!((tickets.len(), excess.last()), (9, Some(&-9)));
+        assert_eq!(memory.common().repaired.load(Ordering::Relaxed), 400);
         let load = |atomic: &std::sync::atomic::AtomicU64| atomic.load(Ordering::Relaxed);
         let used: Vec<u64> = memory.workers().iter().map(|w| load(&w.used)).collect();
         let values: Vec<u64> = memory.members().iter().map(|m| load(&m.lb_value)).collect();

@@ -4,11 +4,14 @@
 #![forbid(unsafe_code)]
 
 mod balancer;
+pub mod requests;
 mod worker;
 
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use balancer::{BalancerState, MemberState, State};
+pub use requests::RequestState;
 pub use worker::{Busy, WorkerState};
 
 /// How many records of each kind there are.
@@ -20,6 +23,8 @@ pub struct Layout {
     pub balancers: usize,
     /// Members of all balancers.
     pub members: usize,
+    /// Requests that all processes together can serve at a time.
+    pub requests: usize,
 }
 
 impl Layout {
@@ -30,6 +35,7 @@ impl Layout {
             workers: self.workers.saturating_add(other.workers),
             balancers: self.balancers.saturating_add(other.balancers),
             members: self.members.saturating_add(other.members),
+            requests: self.requests.saturating_add(other.requests),
         }
     }
 }
@@ -44,6 +50,31 @@ pub trait Memory: Debug + Send + Sync {
 
     /// One for each member of a balancer.
     fn members(&self) -> &[MemberState];
+
+    /// One for each request that is being served.
+    fn requests(&self) -> &[RequestState];
+
+    /// What concerns all of it.
+    fn common(&self) -> &CommonState;
+}
+
+/// What there is once.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct CommonState {
+    /// When some process looked for the traces of killed ones last, seconds since 1970.
+    pub repaired: AtomicU64,
+}
+
+impl CommonState {
+    /// Whether the caller is to look for the traces of killed processes now; true for one of all
+    /// processes every `interval` seconds.
+    pub fn is_repair_due(&self, now: u64, interval: u64) -> bool {
+        let last = self.repaired.load(Ordering::Relaxed);
+        let is_due = last > now || now.saturating_sub(last) >= interval;
+        let (set, seen) = (Ordering::Relaxed, Ordering::Relaxed);
+        is_due && self.repaired.compare_exchange(last, now, set, seen).is_ok()
+    }
 }
 
 /// Memory of one process alone.
@@ -52,6 +83,8 @@ pub struct Heap {
     workers: Vec<WorkerState>,
     balancers: Vec<BalancerState>,
     members: Vec<MemberState>,
+    requests: Vec<RequestState>,
+    common: CommonState,
 }
 
 impl Heap {
@@ -64,6 +97,8 @@ impl Heap {
             workers: zeros(layout.workers),
             balancers: zeros(layout.balancers),
             members: zeros(layout.members),
+            requests: zeros(layout.requests),
+            common: CommonState::default(),
         }
     }
 }
@@ -79,5 +114,13 @@ impl Memory for Heap {
 
     fn members(&self) -> &[MemberState] {
         &self.members
+    }
+
+    fn requests(&self) -> &[RequestState] {
+        &self.requests
+    }
+
+    fn common(&self) -> &CommonState {
+        &self.common
     }
 }

@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::requests::Ticket;
+
 /// Counters of one worker over all processes (spec/mod_jk.md 6.9).
 #[derive(Debug, Default)]
 #[repr(C)]
@@ -21,13 +23,18 @@ pub struct WorkerState {
 
 /// One request in [`WorkerState::busy`]; dropping it takes the request out.
 #[derive(Debug)]
-pub struct Busy<'s>(&'s AtomicU32);
+pub struct Busy<'s> {
+    count: &'s AtomicU32,
+    /// Freed after the request was counted out.
+    _ticket: Option<Ticket<'s>>,
+}
 
 impl WorkerState {
-    /// Counts a request in. Returns how many there are now, this one included.
-    pub fn enter(&self) -> (Busy<'_>, u32) {
-        let before = self.busy.fetch_add(1, Ordering::Relaxed);
-        (Busy(&self.busy), before.saturating_add(1))
+    /// Counts a request in. Returns how many there are now, this one included. `ticket`: what
+    /// tells others about it, should this process be killed.
+    pub fn enter<'s>(&'s self, ticket: Option<Ticket<'s>>) -> (Busy<'s>, u32) {
+        let before = self.busy.fetch_add(1, Ordering::AcqRel);
+        (Busy { count: &self.busy, _ticket: ticket }, before.saturating_add(1))
     }
 }
 
@@ -35,7 +42,7 @@ impl Drop for Busy<'_> {
     fn drop(&mut self) {
         // Never below zero, whatever a process that was killed has left behind.
         let less = |busy: u32| busy.checked_sub(1);
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        let _ = self.count.fetch_update(Ordering::AcqRel, Ordering::Relaxed, less);
     }
 }
 
@@ -46,8 +53,8 @@ mod tests {
     #[test]
     fn requests_are_counted_in_and_out() {
         let state = WorkerState::default();
-        let (first, one) = state.enter();
-        let (second, two) = state.enter();
+        let (first, one) = state.enter(None);
+        let (second, two) = state.enter(None);
         assert_eq!((one, two), (1, 2));
         drop(first);
         assert_eq!(state.busy.load(Ordering::Relaxed), 1);

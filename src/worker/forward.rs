@@ -3,7 +3,8 @@
 #![forbid(unsafe_code)]
 
 use std::fmt::Display;
-use std::sync::atomic::Ordering;
+use std::process;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -21,6 +22,7 @@ use crate::host::{BodyError, Request, ResponseError};
 use crate::jk_log;
 use crate::log::Level;
 use crate::net::{Connector, IdleState, Names, Notice};
+use crate::shared::requests::take;
 use crate::shared::{Busy, Memory, WorkerState};
 
 /// One configured worker with its connections in this process.
@@ -32,6 +34,9 @@ pub struct Worker {
     names: Names,
     memory: Arc<dyn Memory>,
     position: usize,
+    process: u32,
+    /// Where a free record for the next request is likely to be.
+    turn: AtomicUsize,
     /// Held by the thread that looks after the idle connections.
     pub(super) upkeep: Mutex<()>,
 }
@@ -55,7 +60,7 @@ pub enum Outcome {
 }
 
 impl Worker {
-    /// A worker without connections, at a position of `memory`.
+    /// A worker of this process without connections, at a position of `memory`.
     pub fn new(config: Ajp13Config, memory: Arc<dyn Memory>, position: usize) -> Self {
         Self {
             pool: Pool::new(config.pool_size),
@@ -64,8 +69,17 @@ impl Worker {
             config,
             memory,
             position,
+            process: process::id(),
+            turn: AtomicUsize::new(position),
             upkeep: Mutex::default(),
         }
+    }
+
+    /// Counts a request in among those that it is serving. Returns how many there are now.
+    fn enter(&self) -> Option<(Busy<'_>, u32)> {
+        let start = self.turn.fetch_add(1, Ordering::Relaxed);
+        let ticket = take(self.memory.requests(), start, self.process, self.position);
+        self.state().map(|state| state.enter(ticket))
     }
 
     /// What all processes see of it.
@@ -341,7 +355,7 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         if self.busy.is_some() {
             return Ok(());
         }
-        let Some((busy, count)) = self.worker.state().map(WorkerState::enter) else {
+        let Some((busy, count)) = self.worker.enter() else {
             return Ok(());
         };
         match self.worker.config.busy_limit {

@@ -144,7 +144,7 @@ fn beyond_the_busy_limit_requests_are_refused_and_the_pooled_connection_stays() 
     let config = Ajp13Config { busy_limit: Some(1), ..config };
     let worker = Worker::new(config, memory.clone(), 0);
     assert_eq!(run(&worker, &mut Memory::get()), Outcome::Completed);
-    let (elsewhere, _) = memory.workers()[0].enter();
+    let (elsewhere, _) = memory.workers()[0].enter(None);
     let mut request = Memory::get();
     assert_eq!(run(&worker, &mut request), Outcome::Refused(503));
     assert_eq!(request.logged("[error] (w) busy_limit"), 1);

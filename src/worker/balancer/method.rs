@@ -166,7 +166,7 @@ mod tests {
                 group.charge_traffic(&seat, 10);
             }
             group.charge(&seat, false);
-            let _running = seat.worker.enter();
+            let _running = seat.worker.enter(None);
             assert_eq!(loads(&group), [expected, 0], "{method:?}");
             assert_eq!(seat.state.sessions.load(Ordering::Relaxed), 1);
             group.charge(&seat, true);

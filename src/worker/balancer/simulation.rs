@@ -175,7 +175,7 @@ impl World {
                 assert_eq!(self.tests[choice.place], 1, "a crowd tests a member");
             }
             group.charge(&seat, request.wish.opens_session());
-            keep(seat.worker.enter().0);
+            keep(seat.worker.enter(None).0);
             request.place = choice.place;
             self.running.push(request);
             return;

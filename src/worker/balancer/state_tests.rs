@@ -119,7 +119,7 @@ fn busy_members_come_back_when_there_is_room() {
     group.seats().for_each(|seat| {
         seat.state.set_state(State::Busy);
     });
-    let (running, _) = group.seat(0).unwrap().worker.enter();
+    let (running, _) = group.seat(0).unwrap().worker.enter(None);
     group.end_busy(|place| place == 0);
     assert_eq!(states(&group), ["OK/BUSY", "OK/BUSY"]);
     drop(running);
@@ -220,7 +220,7 @@ fn a_recovered_member_of_method_busyness_has_no_load() {
     });
     group.maintain(NOW);
     settle(&group, Ending::Down, 0, NOW);
-    let _running = group.seat(1).unwrap().worker.enter();
+    let _running = group.seat(1).unwrap().worker.enter(None);
     group.maintain(NOW + 61);
     assert_eq!(group.load(&group.seat(0).unwrap()), 0);
 }

@@ -53,7 +53,7 @@ pub(in crate::worker) fn balancer(members: &[Member]) -> BalancerConfig {
 }
 
 pub(super) fn layout(members: usize) -> Layout {
-    Layout { workers: members, balancers: 1, members }
+    Layout { workers: members, balancers: 1, members, requests: 8 }
 }
 
 /// A group in memory of its own, maintained every 60 seconds.

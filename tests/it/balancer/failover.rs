@@ -8,6 +8,7 @@ use crate::support::client::{self, Client};
 use crate::support::engine::{Action, Engine};
 use crate::support::httpd::{Httpd, Module};
 use crate::support::packet;
+use crate::support::process::{self, Target};
 use crate::support::{DEADLINE, Gate, wait_until};
 
 /// A balancer of these engines, which are called a, b and so on. `more`: properties.
@@ -214,4 +215,35 @@ fn requests_are_spread_over_processes() {
     }
     let [a, b] = [0, 1].map(|place: usize| engines[place].requests().len());
     assert!((190..=210).contains(&a) && a + b == 300, "{a} {b}");
+}
+
+#[test]
+fn a_killed_process_leaves_no_request_counted() {
+    let holds = Arc::new(AtomicBool::new(true));
+    let must_hold = Arc::clone(&holds);
+    let engine = Engine::scripted(move |conn, request| {
+        if must_hold.swap(false, Ordering::SeqCst) {
+            return Ok(Action::Hold);
+        }
+        conn.send(&crate::support::engine::echo(request, 0))?;
+        Ok(Action::Keep)
+    })
+    .start();
+    let lines = "worker.maintain=1\nworker.w.busy_limit=1\n";
+    let httpd = Httpd::builder(Module::Ours)
+        .size(4, 1)
+        .worker("w", &engine.endpoint())
+        .workers(lines)
+        .mount("/*", "w")
+        .start();
+    let mut client = Client::connect(httpd.addr());
+    client.send(client::head("GET", "/x", &[]).as_bytes()).expect("sent");
+    client.send(b"\r\n").expect("sent");
+    engine.wait_until("the request is there", |seen| seen.requests.len() == 1);
+    assert_eq!(client::get(httpd.addr(), "/x").status(), 503, "the worker has enough to do");
+    let child = httpd.only_child();
+    assert!(process::signal(Target::Process(child), libc::SIGKILL));
+    assert!(httpd.wait_log("(w) busy_repaired: ", DEADLINE));
+    assert!(httpd.jk_log().contains("; n=1"));
+    assert_eq!(client::get(httpd.addr(), "/x").status(), 200);
 }

@@ -101,9 +101,6 @@ fn a_broken_workers_file_is_explained() {
              did you mean worker.node1.port?",
             "warning: conf/workers.properties:6: worker.node1.reply_timeout: 60 is read as 60 \
              milliseconds; write 60000 if you mean seconds",
-            "warning: conf/workers.properties:7: worker.balancer.type: loads, but this version \
-             cannot balance requests yet: requests for balancer get 503; mount its members \
-             instead",
             "conf/workers.properties:9: worker.balancer.balance_worker: there is no worker \
              property \"balance_worker\"; did you mean worker.balancer.balance_workers?",
             "warning: conf/workers.properties:11: worker.balancer.sticky_session: \"perhaps\" is \

@@ -201,9 +201,6 @@ worker.template.recovery_options=3
             "warning: conf/workers.properties:6: worker.jk-manager.type: loads, but this \
              version cannot show its pages yet: requests for jk-manager get 503; take it out of \
              worker.list",
-            "warning: conf/workers.properties:9: worker.balancer.type: loads, but this version \
-             cannot balance requests yet: requests for balancer get 503; mount its members \
-             instead",
         ],
     },
     Shipped {
@@ -282,9 +279,6 @@ worker.inprocess.sysprops=tomcat.home=$(workers.tomcat_home)
              600000 or more, and ping_mode=P",
             "warning: conf/workers.properties:13: worker.ajp13.recycle_timeout: never has an \
              effect; remove the line",
-            "warning: conf/workers.properties:15: worker.loadbalancer.type: loads, but this \
-             version cannot balance requests yet: requests for loadbalancer get 503; mount its \
-             members instead",
             "warning: conf/workers.properties:16: worker.loadbalancer.balanced_workers: is the \
              old name of balance_workers; write balance_workers instead",
             "warning: conf/workers.properties:17: worker.loadbalancer.local_worker_only: never \
@@ -401,9 +395,6 @@ worker.AxonIvyEngine.sticky_session=True
             "warning: conf/workers.properties:2: worker.jkstatus.type: loads, but this version \
              cannot show its pages yet: requests for jkstatus get 503; take it out of \
              worker.list",
-            "warning: conf/workers.properties:3: worker.AxonIvyEngine.type: loads, but this \
-             version cannot balance requests yet: requests for AxonIvyEngine get 503; mount its \
-             members instead",
         ],
     },
     Shipped {

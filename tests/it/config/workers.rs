@@ -76,7 +76,7 @@ fn the_effective_configuration_is_logged_at_debug() {
 }
 
 #[test]
-fn status_workers_answer_503() {
+fn workers_of_other_types_answer_503() {
     let httpd = with("JkMount /st st").workers("worker.list=st\nworker.st.type=status").start();
     assert_eq!(client::get(httpd.addr(), "/st").status(), 503);
     let log = httpd.error_log();

@@ -1,0 +1,94 @@
+//! Repairs what killed processes leave in the shared memory (spec/reliability.md 5.5 L12).
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use super::ffi;
+use super::pool::int;
+use super::server::{WorkerSet, records};
+use super::shm::SharedMemory;
+use crate::config::{WorkerConfig, WorkerName};
+use crate::jk_log;
+use crate::log::{Level, Log};
+use crate::shared::requests::{correct, excess, free_dead};
+use crate::shared::{Layout, Memory as _};
+
+/// Longer than it takes a request to come or go.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// What is repaired, and how often.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    memory: Arc<SharedMemory>,
+    /// Names of the workers, members of balancers included, in the order of their records.
+    names: Vec<WorkerName>,
+    /// Seconds.
+    interval: u64,
+}
+
+/// The records of all workers, and of as many requests as all processes with `threads` threads can
+/// serve at a time.
+pub(super) fn layout(workers: &WorkerSet, threads: usize) -> Layout {
+    let mut processes = 1;
+    // SAFETY: writes one int into a variable of ours.
+    unsafe { ffi::ap_mpm_query(int(ffi::AP_MPMQ_HARD_LIMIT_DAEMONS), &raw mut processes) };
+    let processes = usize::try_from(processes).unwrap_or(1).max(1);
+    let requests = Layout { requests: processes.saturating_mul(threads), ..Layout::default() };
+    workers.configs.iter().map(records).fold(requests, Layout::and)
+}
+
+impl Upkeep {
+    /// For these workers.
+    pub(super) fn new(workers: &WorkerSet, memory: Arc<SharedMemory>) -> Self {
+        let names = |config: &WorkerConfig| -> Vec<WorkerName> {
+            match config {
+                WorkerConfig::Balancer(balancer) => {
+                    balancer.members.iter().map(|member| member.worker.name.clone()).collect()
+                }
+                WorkerConfig::Ajp13(_) => vec![config.name().clone()],
+                WorkerConfig::Status(_) => Vec::new(),
+            }
+        };
+        Self {
+            memory,
+            names: workers.configs.iter().flat_map(names).collect(),
+            interval: workers.maintain.map_or(1, |time| time.as_secs().max(1)),
+        }
+    }
+
+    /// Takes the requests of killed processes out of the counts, if it is time and no other
+    /// process does it. `unix`: now, seconds since 1970.
+    pub(super) fn repair(&self, unix: u64, log: &impl Log) {
+        let memory = &*self.memory;
+        if !memory.common().is_repair_due(unix, self.interval) {
+            return;
+        }
+        free_dead(memory, is_alive);
+        let first = excess(memory);
+        if first.iter().all(|excess| *excess == 0) {
+            return;
+        }
+        thread::sleep(MOMENT);
+        for (position, n) in correct(memory, &first, &excess(memory)) {
+            let name = self.names.get(position).map(WorkerName::to_string).unwrap_or_default();
+            jk_log!(
+                *log,
+                Level::Warn,
+                "({name}) busy_repaired: requests were counted that nobody is serving, as after a \
+                 process was killed; n={n}"
+            );
+        }
+    }
+}
+
+/// Whether there is such a process. One that may not be asked is somebody else's.
+fn is_alive(process: u32) -> bool {
+    let Ok(process) = libc::pid_t::try_from(process) else {
+        return false;
+    };
+    // SAFETY: signal 0 does nothing to the process.
+    let answer = unsafe { libc::kill(process, 0) };
+    answer == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+}
