@@ -16,6 +16,9 @@
 //! |---|---|
 //! | engine, container | the Java process with the AJP connector |
 //! | worker | a configured engine, by the name that mounts use |
+//! | balancer, member | a worker that is several engines, one of them |
+//! | activation | which requests a member gets: all, those of its sessions, none |
+//! | domain | members that take over each other's sessions |
 //! | mount | a rule that maps paths to a worker |
 //! | exclusion | a rule that takes paths away from a worker (JkUnMount) |
 //! | pool | the connections of one worker in one httpd process |

@@ -256,7 +256,7 @@ fn values(member: &Snapshot<'_>) -> [Vec<u8>; 10] {
 /// Notes what a balancer has done with a request.
 fn note(record: &Record<'_>, report: &Report<'_>) {
     let (notes, pool) = (record.notes(), record.pool());
-    if let Some(route) = &report.route {
+    if let Some(route) = report.route.as_ref().filter(|route| !route.is_empty()) {
         notes.set(pool, WORKER_ROUTE, route);
     }
     for (names, member) in [(FIRST_MEMBER, &report.first), (LAST_MEMBER, &report.last)] {

@@ -14,6 +14,7 @@ use super::testing::{balancer, layout, member};
 use crate::config::balancer::{Activation, BalanceMethod, BalancerConfig, Member};
 use crate::shared::{Busy, Heap, Layout, State};
 
+/// Runs, unless the environment variable `JK_SEEDS` says how many.
 const SEEDS: u64 = 256;
 const STEPS: usize = 400;
 const PROCESSES: usize = 3;
@@ -355,7 +356,8 @@ fn leave(busy: &std::sync::atomic::AtomicU32) {
 
 #[test]
 fn nothing_happens_that_must_not() {
-    for seed in 1..=SEEDS {
+    let seeds = std::env::var("JK_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
+    for seed in 1..=seeds.unwrap_or(SEEDS) {
         let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let config = random_config(&mut random);
         let members = config.members.len();

@@ -164,7 +164,17 @@ impl Group {
         if to == State::Error && from == State::Probe {
             member.last_error_time.store(now, Ordering::Relaxed);
         }
-        let from = member.set_state(to);
+        if from == to {
+            return None;
+        }
+        // What says nothing of the member does not undo what another request has just found out.
+        let is_finding = matches!(ending, Ending::Done | Ending::ClientFailed | Ending::StatusSoft)
+            || to == State::Error;
+        let from = match is_finding {
+            true => member.set_state(to),
+            false if member.change_state(from, to) => from,
+            false => return None,
+        };
         (from != to).then_some(Flip { place, from, to })
     }
 
