@@ -172,6 +172,13 @@ fn sessions_that_move() {
                 ],
             )
             .differs(ROUTE),
+            Scenario::new(
+                "several ids",
+                4,
+                &["retries=1", "lb_retries=3"],
+                vec![Down(0), Cookie("JSESSIONID=1.a; JSESSIONID=2.c")],
+            )
+            .goes_elsewhere("Several session ids"),
             Scenario::new("force", 3, &["sticky_session_force=1", "retries=1"], moves()),
             Scenario::new("off", 3, &["sticky_session=0"], moves()).differs(ROUTE),
         ],

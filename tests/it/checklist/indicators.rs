@@ -162,9 +162,9 @@ fn variables() -> Vec<Case> {
     ]
 }
 
-/// A session of the second member, which the variable overrules; ours does not balance yet.
+/// A session of the second member, which the variable overrules.
 fn sticky(name: &str, value: &str) -> Case {
-    variable(name, value).balances().asks([get("/x").header("Cookie", "JSESSIONID=a.@y")]).c_alone()
+    variable(name, value).balances().asks([get("/x").header("Cookie", "JSESSIONID=a.@y")])
 }
 
 /// JkEnvVar [1.4].

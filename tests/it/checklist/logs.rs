@@ -126,7 +126,6 @@ fn notes() -> Vec<Case> {
         note("JK_WORKER_ROUTE").site("SetEnvIf Request_URI . JK_ROUTE=node7"),
         note("JK_REQUEST_DURATION").digits(),
     ];
-    // Balancers come with an issue of their own.
-    cases.extend(BALANCER.map(|name| note(name).balances().c_alone()));
+    cases.extend(BALANCER.map(|name| note(name).balances()));
     cases
 }

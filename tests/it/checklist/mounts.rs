@@ -221,7 +221,6 @@ fn balanced(extension: &str, workers: &str) -> Case {
     site(&format!("{extension} of a balancer"), &format!("JkMount /x* \"@<<;{extension}>>\""))
         .balances()
         .workers(workers)
-        .c_alone()
 }
 
 /// The rule extensions that say something to a plain worker.
@@ -277,7 +276,8 @@ fn extensions() -> Vec<Case> {
         balanced("set_session_cookie=1", ""),
         balanced("stateless=1", "worker.@.method=Sessions")
             .gets(&["/x"])
-            .status_line("worker.@x.sessions=0"),
+            .status_line("worker.@x.sessions=0")
+            .c_alone(),
         site("an extension twice", "JkLogFile logs/@.log\nJkMountFile conf/@.map")
             .file("conf/@.map", "/x=@;fail_on_status=500<<;fail_on_status=404>>\n")
             .says(
