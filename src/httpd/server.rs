@@ -295,17 +295,24 @@ pub(super) fn records(config: &WorkerConfig) -> Layout {
 }
 
 impl Child {
-    /// Looks after the idle connections of all workers, if it is time for that.
+    /// Looks after shared states and the idle connections of all workers, if it is time for that.
     /// `unix`: now, seconds since 1970.
     pub(super) fn maintain(&self, now: Instant, unix: u64, log: &impl Log) {
-        if self.schedule.as_ref().is_some_and(|schedule| schedule.is_due(now)) {
-            self.upkeep.repair(unix, log);
-            for worker in &self.workers {
-                match worker {
-                    Running::Ajp13(worker) => worker.maintain(now, log),
-                    Running::Balancer(balancer) => balancer.maintain(now, unix, log),
-                    Running::Unavailable => {}
-                }
+        if !self.schedule.as_ref().is_some_and(|schedule| schedule.is_due(now)) {
+            return;
+        }
+        self.upkeep.repair(unix, log);
+        // First what takes no time: a ping of an engine that hangs must not keep another one out.
+        for worker in &self.workers {
+            if let Running::Balancer(balancer) = worker {
+                balancer.maintain_states(unix, log);
+            }
+        }
+        for worker in &self.workers {
+            match worker {
+                Running::Ajp13(worker) => worker.maintain(now, log),
+                Running::Balancer(balancer) => balancer.maintain(now, log),
+                Running::Unavailable => {}
             }
         }
     }

@@ -201,13 +201,6 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
     /// # Errors
     /// [`Failure`] of the last attempt.
     pub(super) fn run(&mut self) -> Result<Outcome, Failure> {
-        let result = self.attempts();
-        // What follows for the worker depends on the others that it is serving.
-        self.busy = None;
-        result
-    }
-
-    fn attempts(&mut self) -> Result<Outcome, Failure> {
         let config = &self.worker.config;
         let mut fresh_only = false;
         loop {

@@ -143,6 +143,11 @@ fn a_session_moves_to_the_redirect_or_within_its_domain() {
         let found = chosen(&plain, &session(&[route])).unwrap();
         assert_eq!((found.place, found.by_domain, found.is_moved), (2, true, false), "{route}");
     }
+    let mut far = members.clone();
+    far[2].distance = 1;
+    let far = with(&far);
+    state(&far, 3).lb_value.store(99, Ordering::Relaxed);
+    assert_eq!(name(&far, &session(&["b"])), "b.2", "the nearest one of the domain");
     members[0].redirect = label("b.2");
     members[3].activation = DISABLED;
     let group = with(&members);

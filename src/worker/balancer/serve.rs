@@ -101,7 +101,7 @@ enum Next {
 
 impl Balancer {
     /// A balancer without connections. `at`: positions of its record and of the first ones of its
-    /// members in `memory`. `maintain`: time between two runs of [`Balancer::maintain`]; `None`:
+    /// members in `memory`. `maintain`: time between two runs of [`Balancer::maintain_states`]; `None`:
     /// there are none.
     pub fn new(
         config: BalancerConfig,
@@ -127,12 +127,16 @@ impl Balancer {
         &self.group.config
     }
 
-    /// Looks after the idle connections of all members, and once for all processes after what
-    /// time does to their states. `unix`: now, seconds since 1970.
-    pub fn maintain(&self, now: Instant, unix: u64, log: &impl Log) {
+    /// Looks after the idle connections of all members.
+    pub fn maintain(&self, now: Instant, log: &impl Log) {
         for worker in &self.workers {
             worker.maintain(now, log);
         }
+    }
+
+    /// Once for all processes: what time does to load and states of the members. Waits for nothing.
+    /// `unix`: now, seconds since 1970.
+    pub fn maintain_states(&self, unix: u64, log: &impl Log) {
         for flip in self.group.maintain(unix) {
             self.log_flip(log, flip, "time");
         }
@@ -313,6 +317,7 @@ impl Balancer {
             Err(failure) => Some(serving.give_up(failure)),
         };
         let traffic = serving.traffic();
+        // It is no longer among those that the member is serving.
         drop(serving);
         let (ending, is_unsent) = match &result {
             Ok(_) => (Ending::Done, false),

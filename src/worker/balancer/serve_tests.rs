@@ -169,11 +169,12 @@ fn what_has_begun_is_not_sent_again() {
 
 #[test]
 fn rounds_pause_between_them_and_force_members() {
-    let scene = scene(vec![unused(), unused()], |config| config.retries = 2);
+    let scene = scene(vec![unused(), unused()], |config| config.retries = 3);
     let mut request = Client::get();
     let (outcome, report) = scene.ask(&mut request);
     assert_eq!(outcome, Outcome::Refused(503));
-    assert_eq!(*request.pauses.borrow(), [Duration::from_millis(9)]);
+    assert_eq!(*request.pauses.borrow(), [Duration::from_millis(9); 2]);
+    // Once for a request, although the member is in error again.
     assert_eq!(request.logged("member_recovers"), 1);
     assert_eq!(request.logged("outcome=503"), 1);
     assert_eq!(report.first.unwrap().errors, 1);
@@ -228,6 +229,24 @@ fn a_reply_timeout_is_not_repeated_on_the_same_member() {
     assert_eq!(request.logged("retry:"), 0);
     assert_eq!(scene.states(), ["ERR", "OK"]);
     assert_eq!(scene.end()[0].len(), 1);
+}
+
+#[test]
+fn the_log_says_where_sessions_go() {
+    for (uri, event, level) in [
+        ("/x;jsessionid=1.a", "session_moved", "[info]"),
+        ("/x;jsessionid=1.z", "sticky_miss", "[debug]"),
+        ("/x;jsessionid=/", "empty_session", "[info]"),
+    ] {
+        let scene = scene(vec![unused(), vec![vec![answer(b"b")]]], |_| ());
+        scene.balancer.group.seat(0).unwrap().state.set_state(State::Error);
+        let mut request = Client { uri, ..Client::get() };
+        assert_eq!(scene.ask(&mut request).0, Outcome::Completed);
+        assert_eq!(request.logged(&format!("{level} (lb) {event}: ")), 1, "{uri}");
+        let log = request.log.borrow().join("\n");
+        assert!(!log.contains("jsessionid"), "{log}");
+        scene.end();
+    }
 }
 
 #[test]

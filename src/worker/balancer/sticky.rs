@@ -140,6 +140,7 @@ mod tests {
             (&["JSESSIONID=1.r1,JSESSIONID=2.r2"], routes(&["r1", "r2"])),
             (&["JSESSIONID=1.r1", "JSESSIONID=2.r2"], routes(&["r1", "r2"])),
             (&["JSESSIONID=1; JSESSIONID=2.r2"], routes(&["r2"])),
+            (&["JSESSIONID=1 JSESSIONID=2.r2"], routes(&["r2"])),
             (&["JSESSIONID=\"1.r1\""], routes(&["r1"])),
             (&["JSESSIONID=\"1.r1"], routes(&["r1"])),
             (&["JSESSIONID=1"], routes(&[])),
