@@ -216,6 +216,26 @@ mod tests {
     }
 
     #[test]
+    fn thousands_of_mistakes_stay_readable() {
+        let names: Vec<String> = (0..1000).map(|n| format!("worker{n}")).collect();
+        let workers =
+            WorkerNames::new(names.iter().map(|name| (name.as_bytes(), WorkerKind::Other)));
+        let mut problems = Problems::new();
+        let rules = (1..=200).flat_map(|n| {
+            let (path, worker) = (format!("/a{n}"), format!("workre{}", 1000 + n));
+            let place = Place::new("map", n);
+            Rule::mount(path.as_bytes(), worker.as_bytes(), &place, &mut Problems::new())
+        });
+        let table = Table::new(rules.collect(), |name| workers.position(name));
+        table.check(&workers, &mut problems);
+        let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let suggested = shown.iter().filter(|line| line.contains("did you mean")).count();
+        assert_eq!((shown.len(), suggested), (200, SUGGESTED));
+        let last = &shown[199];
+        assert!(last.ends_with("worker8, worker9 and 990 more"), "{last}");
+    }
+
+    #[test]
     fn positions_are_those_of_the_list() {
         assert_eq!(workers().position(b"lb"), Some(0));
         assert_eq!(workers().position(b"tomcat"), Some(1));

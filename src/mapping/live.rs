@@ -541,6 +541,20 @@ mod tests {
     }
 
     #[test]
+    fn a_file_full_of_bad_lines_does_not_fill_the_log() {
+        let mut stage = Stage::new("/one=w");
+        let table = stage.table();
+        let bad: Vec<String> = (0..30).map(|n| format!("/bad{n}=nobody")).collect();
+        stage.write(&bad.join("\n"));
+        stage.rules(&table, 100);
+        let said = stage.said();
+        assert_eq!(said.len(), LOGGED + 2, "{said:?}");
+        let more = "warn map_rule_bad: 10 more lines of ";
+        assert!(said[LOGGED].starts_with(more), "{}", said[LOGGED]);
+        assert_eq!(said[LOGGED + 1], "info map_reloaded: map was read again; rules=30");
+    }
+
+    #[test]
     fn a_thread_that_looks_keeps_nobody_waiting() {
         let mut stage = Stage::new("/one=w");
         let table = stage.table();
