@@ -4,7 +4,7 @@
 //! `httpd -t` shows the administrator the whole list.
 #![forbid(unsafe_code)]
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 /// Where a setting was read. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -88,6 +88,8 @@ impl std::error::Error for Problem {}
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Problems {
     all: Vec<Problem>,
+    /// Positions in `all`, by file and line.
+    by_place: HashMap<(String, u32), Vec<usize>>,
 }
 
 impl Problems {
@@ -98,7 +100,10 @@ impl Problems {
 
     /// Adds one, unless it was found before: several servers may use the same lines.
     pub fn push(&mut self, problem: Problem) {
-        if !self.all.contains(&problem) {
+        let place = (problem.source.clone(), problem.line);
+        let same_place = self.by_place.entry(place).or_default();
+        if !same_place.iter().any(|at| self.all.get(*at) == Some(&problem)) {
+            same_place.push(self.all.len());
             self.all.push(problem);
         }
     }

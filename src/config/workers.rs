@@ -149,12 +149,18 @@ fn warn_of_unused(properties: &Properties, listed: &[WorkerName], problems: &mut
         }
     }
     for (worker, place) in unused {
+        let kind = properties.value(&[b"worker.", *worker, b".type"].concat());
+        let can_be = matches!(kind, None | Some(b"ajp13" | b"lb" | b"status"));
         let worker = printable(worker);
+        let remedy = match can_be {
+            true => format!("add {worker} to worker.list, or remove its properties"),
+            false => "remove its properties".to_string(),
+        };
         problems.warning(
             place,
             format!("worker.{worker}"),
             "has properties but is not in worker.list, so it is not used",
-            format!("add {worker} to worker.list, or remove its properties"),
+            remedy,
         );
     }
 }

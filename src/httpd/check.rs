@@ -68,6 +68,7 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
         }
     }
     warn_of_lost_mounts(&records, &mut problems);
+    warn_of_shared_tables(&records, &mut problems);
     warn_of_useless_log_lines(&records, &mut problems);
     if main.raw.global.strict {
         problems.escalate();
@@ -90,9 +91,12 @@ fn report(main: &ffi::server_rec, problems: &Problems) {
 
 /// The problems as somebody works them off: file by file, line by line.
 fn in_order(problems: &Problems) -> Vec<&Problem> {
+    let mut files: HashMap<&str, usize> = HashMap::new();
+    for (at, problem) in problems.iter().enumerate() {
+        files.entry(&problem.source).or_insert(at);
+    }
     let mut ordered: Vec<&Problem> = problems.iter().collect();
-    let file = |problem: &Problem| problems.iter().position(|any| any.source == problem.source);
-    ordered.sort_by_key(|problem| (file(problem), problem.line));
+    ordered.sort_by_key(|problem| (files.get(&*problem.source), problem.line));
     ordered
 }
 
@@ -230,6 +234,29 @@ fn warn_of_lost_mounts(records: &[&ServerConfig], problems: &mut Problems) {
          do not get to the engine by them",
         "write JkMountCopy All in the main server, or move the mounts into the virtual host",
     );
+}
+
+/// Warns of virtual hosts that share the main server's table, and with it whether unsafe paths are
+/// rejected (spec/mod_jk.md 1.3), but say something else themselves.
+fn warn_of_shared_tables(records: &[&ServerConfig], problems: &mut Problems) {
+    let rejects =
+        |record: &ServerConfig| record.raw.options.effective().has(JkOption::RejectUnsafeURI);
+    let [main, hosts @ ..] = records else {
+        return;
+    };
+    for host in hosts.iter().filter(|host| host.raw.shares_mounts) {
+        if let Some(place) = &host.raw.options_place
+            && rejects(host) != rejects(main)
+        {
+            problems.warning(
+                place,
+                "JkOptions",
+                "RejectUnsafeURI has no effect here: the virtual host has the main server's rules, \
+                 and the main server's option with them",
+                "set the option in the main server, or mount something in the virtual host",
+            );
+        }
+    }
 }
 
 fn is_of(mount: &Mount, server: &ServerConfig) -> bool {

@@ -4,9 +4,11 @@
 //! every problem is reported with its place before httpd refuses to start.
 
 use std::ffi::c_int;
+use std::fmt;
 use std::iter;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::check::{check, threads};
@@ -23,7 +25,7 @@ use super::upkeep::{Upkeep, layout};
 use super::watchdog::Watchdog;
 use crate::config::WorkerConfig;
 use crate::jk_log;
-use crate::log::Level;
+use crate::log::{Level, Log, Site};
 use crate::shared::Layout;
 use crate::worker::buffers::Buffers;
 use crate::worker::{Balancer, Schedule, Worker};
@@ -278,6 +280,24 @@ struct Shared(NonNull<ffi::server_rec>);
 // SAFETY: a server is only read once the children run, and lives as long as their configuration.
 unsafe impl Send for Shared {}
 
+/// A log that falls silent when the child ends, as httpd's records are gone soon after.
+struct WhileRunning<'s> {
+    sink: Sink<'s>,
+    stop: &'s AtomicBool,
+}
+
+impl Log for WhileRunning<'_> {
+    fn enabled(&self, level: Level) -> bool {
+        !self.stop.load(Ordering::Acquire) && self.sink.enabled(level)
+    }
+
+    fn write(&self, level: Level, site: Site, text: fmt::Arguments<'_>) {
+        if !self.stop.load(Ordering::Acquire) {
+            self.sink.write(level, site, text);
+        }
+    }
+}
+
 /// Starts the thread that looks after idle connections. It ends with `pchild`.
 fn start_watchdog(main: &ffi::server_rec, runtime: &Runtime, pchild: Pool<'_>) {
     let workers = &runtime.workers;
@@ -285,14 +305,14 @@ fn start_watchdog(main: &ffi::server_rec, runtime: &Runtime, pchild: Pool<'_>) {
         return;
     };
     let main = Shared(NonNull::from(main));
-    let work = move || {
+    let work = move |stop: &AtomicBool| {
         let Shared(server) = &main;
         // SAFETY: the configuration outlives the child's pool, which ends this thread.
         let server = unsafe { server.as_ref() };
         let Some(runtime) = self::runtime(server) else { return };
         let sink = Sink { runtime, speaker: Speaker::Server(server, "WATCHDOG") };
         if let Some(child) = runtime.workers.child.get() {
-            child.maintain(Instant::now(), unix_time(), &sink);
+            child.maintain(Instant::now(), unix_time(), &WhileRunning { sink, stop });
         }
     };
     match Watchdog::start(interval, work) {

@@ -70,6 +70,8 @@ pub(super) struct RawConfig {
     pub extract_tls: Option<bool>,
     /// JkOptions.
     pub options: Options,
+    /// The last JkOptions line of this server.
+    pub options_place: Option<Place>,
     /// JkEnvVar, each name once.
     pub env_vars: Vec<EnvVar>,
     /// What only the main server has.
@@ -111,6 +113,7 @@ impl Default for RawConfig {
             variables: Renamed::default(),
             extract_tls: None,
             options: Options::HOST,
+            options_place: None,
             env_vars: Vec::new(),
             global: Global::default(),
             problems: Problems::new(),
@@ -169,6 +172,7 @@ impl RawConfig {
             }),
             extract_tls: own.extract_tls.or(main.extract_tls),
             options: own.options.inherit(main.options),
+            options_place: own.options_place,
             env_vars: own.env_vars,
             global: Global::default(),
             problems: own.problems,

@@ -150,3 +150,17 @@ fn all_connections_in_use_is_said_at_once() {
     assert_eq!(run(&worker, &mut request), Outcome::Refused(503));
     assert_eq!(request.logged("worker_saturated"), 1);
 }
+
+#[test]
+fn within_a_packet_both_timeouts_count() {
+    let (config, engine) = engine(vec![vec![b"AB\x00".to_vec(), vec![]]]);
+    let worker = worker(Ajp13Config {
+        reply_timeout: Some(Duration::from_secs(20)),
+        socket_timeout: Some(Duration::from_millis(30)),
+        ..config
+    });
+    let mut request = Memory::get();
+    assert_eq!(run(&worker, &mut request), Outcome::Refused(502));
+    assert_eq!(request.logged("(w) socket_timeout"), 1, "{:?}", request.log);
+    engine.join().unwrap();
+}

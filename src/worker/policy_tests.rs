@@ -91,7 +91,11 @@ fn a_connection_that_must_not_be_used_again_is_closed_after_the_response() {
 fn the_server_answers_errors_itself_and_the_connection_stays_good() {
     let script = vec![
         answer_with(404, &[("X-Engine", "1")], b"engine page"),
-        answer_with(401, &[("WWW-Authenticate", "Basic"), ("X-Engine", "1")], b"engine page"),
+        answer_with(
+            401,
+            &[("WWW-Authenticate", "Basic"), ("X-Engine", "1"), ("www-authenticate", "Bearer")],
+            b"engine page",
+        ),
         answer_with(399, &[], b"below"),
     ];
     let (config, engine) = engine(vec![script]);
@@ -102,7 +106,7 @@ fn the_server_answers_errors_itself_and_the_connection_stays_good() {
     assert!(request.sent_headers.is_empty());
     let mut request = get(replacing(400));
     assert_eq!(run(&worker, &mut request), Outcome::ServerError(401));
-    assert_eq!(request.sent_headers, ["challenge: Basic"]);
+    assert_eq!(request.sent_headers, ["challenge: Basic", "challenge: Bearer"]);
     let mut request = get(replacing(400));
     assert_eq!(run(&worker, &mut request), Outcome::Completed);
     assert_eq!(request.client, b"below");

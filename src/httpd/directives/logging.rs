@@ -28,7 +28,6 @@ pub(super) fn log_file(line: &mut Line<'_>, name: &CStr) {
     if !path.parent().is_some_and(Path::is_dir) {
         let what = format!("{} cannot be opened: it has no folder", path.display());
         line.error(what, "create its folder, or correct the path");
-        return;
     }
     let target = LogTarget::File(path);
     line.set(|raw, place| raw.log_file = Some((target, place)));

@@ -159,8 +159,6 @@ fn broken_directives_are_explained() {
         &[
             "warning: conf/test.conf:1: JkLogLevel: \"inof\" is not a level, info is used, did \
              you mean info?; use trace, debug, info, warn, error or emerg",
-            "warning: conf/test.conf:1: JkLogLevel: has no effect without JkLogFile, the lines \
-             go to httpd's ErrorLog; use LogLevel jk:info, or set JkLogFile",
             "conf/test.conf:2: JkLogFile: logs/none/jk.log cannot be opened: it has no folder; \
              create its folder, or correct the path",
             "warning: conf/test.conf:3: JkShmSize: \"large\" is not a number of KiB; remove the \

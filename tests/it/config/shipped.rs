@@ -284,8 +284,7 @@ worker.inprocess.sysprops=tomcat.home=$(workers.tomcat_home)
             "warning: conf/workers.properties:17: worker.loadbalancer.local_worker_only: never \
              has an effect; remove the line",
             "warning: conf/workers.properties:19: worker.inprocess: has properties but is not \
-             in worker.list, so it is not used; add inprocess to worker.list, or remove its \
-             properties",
+             in worker.list, so it is not used; remove its properties",
             "warning: conf/workers.properties:21: worker.inprocess.class_path: is set again \
              after conf/workers.properties:20, the values are joined with ':' as C mod_jk does; \
              keep one of the lines",
