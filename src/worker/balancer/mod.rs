@@ -5,6 +5,7 @@
 //! group    the members with what all processes know of them; no sockets
 //! method   what a member has had of the load        sticky   where a session is
 //! choice   the member for a request                 state    what follows from a result
+//! tell     what engine, client and log are told
 //! ```
 //!
 //! Nothing on the path of a request takes a lock: members are atomics that all processes see
@@ -20,7 +21,9 @@ mod serve;
 mod simulation;
 mod state;
 mod sticky;
+mod tell;
 #[cfg(test)]
 mod testing;
 
-pub use serve::{Balancer, Report, Snapshot};
+pub use serve::Balancer;
+pub use tell::{Report, Snapshot};

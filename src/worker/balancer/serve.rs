@@ -2,15 +2,15 @@
 //! done, another member, or an error (spec/mod_jk.md 6.6 as amended by spec/reliability.md 0).
 #![forbid(unsafe_code)]
 
-use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::choice::{Choice, NoChoice, Wish};
-use super::group::{Group, Seat};
+use super::group::Group;
 use super::state::{Ending, Flip};
 use super::sticky::{Session, session};
+use super::tell::{Report, text};
 use crate::config::WorkerName;
 use crate::config::balancer::{Activation, BalancerConfig};
 use crate::host::{Balancing, Request};
@@ -25,47 +25,11 @@ use crate::worker::prepare::Routing;
 /// A configured balancer with its members' connections in this process.
 #[derive(Debug)]
 pub struct Balancer {
-    group: Group,
+    pub(super) group: Group,
     /// One for each member, in their order.
     workers: Vec<Worker>,
     /// The smallest packet size of all members, bytes.
     packet: usize,
-}
-
-/// What the log is told about a request of a balancer.
-#[derive(Debug, Default)]
-pub struct Report<'b> {
-    /// The route that the last engine was told.
-    pub route: Option<Vec<u8>>,
-    /// The first member after its part.
-    pub first: Option<Snapshot<'b>>,
-    /// The last member after its part.
-    pub last: Option<Snapshot<'b>>,
-}
-
-/// A member at a moment (spec/mod_jk.md 1.8).
-#[derive(Debug, Clone, Copy)]
-pub struct Snapshot<'b> {
-    /// Its name.
-    pub name: &'b WorkerName,
-    /// What it has had of the load.
-    pub value: u64,
-    /// Requests that it was chosen for.
-    pub accessed: u64,
-    /// Sessions opened there, as far as one can tell.
-    pub sessions: u64,
-    /// Bytes received from it.
-    pub read: u64,
-    /// Bytes sent to it.
-    pub transferred: u64,
-    /// Failures.
-    pub errors: u32,
-    /// Requests that it is serving.
-    pub busy: u32,
-    /// `ACT`, `DIS` or `STP`.
-    pub activation: &'static str,
-    /// As [`State::text`].
-    pub state: &'static str,
 }
 
 /// State of one request over all its members.
@@ -282,7 +246,8 @@ impl Balancer {
         let asked = request.facts().route;
         let route = self.route(&seat, choice, asked, is_elsewhere).to_vec();
         let cookie = self.cookie(&seat, choice, request);
-        self.log_choice(request, trial, &seat, choice);
+        let failed = trial.failed.as_ref().map(|failed| failed.member);
+        self.log_choice(request, &trial.wish, failed, &seat, choice);
         let routing = Routing {
             route: Some(&route),
             activation: text(trial.wish.activation(place, &seat)),
@@ -371,155 +336,6 @@ impl Trial<'_> {
                 *state = State::Error;
             }
         }
-    }
-}
-
-/// The details of an attempt, and what the log says.
-impl Balancer {
-    /// The route that an engine is told. `is_elsewhere`: another member should have had the request.
-    fn route<'r>(
-        &self,
-        seat: &Seat<'r>,
-        choice: Choice,
-        asked: Option<&'r [u8]>,
-        is_elsewhere: bool,
-    ) -> &'r [u8] {
-        let own = seat.config.route.as_bytes();
-        let is_known = |route: &[u8]| {
-            self.config().members.iter().any(|member| member.route.as_bytes() == route)
-        };
-        match asked {
-            _ if choice.by_domain => seat.config.domain.as_bytes(),
-            // As in C mod_jk an administrator may tell an engine any route.
-            Some(route) if !is_elsewhere || !is_known(route) => route,
-            _ => own,
-        }
-    }
-
-    /// The cookie that leads the client back to a member [6.8].
-    fn cookie<R: Request>(&self, seat: &Seat<'_>, choice: Choice, request: &R) -> Option<Vec<u8>> {
-        let (config, policy) = (self.config(), request.policy().balancing);
-        if choice.is_sticky || !(policy.set_session_cookie || config.set_session_cookie) {
-            return None;
-        }
-        let name = policy.session_cookie.unwrap_or(config.session_cookie.as_bytes());
-        let path = policy.session_cookie_path.unwrap_or(config.session_cookie_path.as_bytes());
-        let mut cookie = [name, b"=.", seat.config.route.as_bytes()].concat();
-        if !path.is_empty() {
-            cookie.extend_from_slice(b";PATH=");
-            cookie.extend_from_slice(path);
-        }
-        cookie.extend_from_slice(b";HttpOnly");
-        if request.facts().tls.is_some() {
-            cookie.extend_from_slice(b";Secure");
-        }
-        Some(cookie)
-    }
-
-    fn snapshot(&self, seat: &Seat<'_>) -> Option<Snapshot<'_>> {
-        let place = self.config().members.iter().position(|m| ptr::eq(m, seat.config))?;
-        let (state, worker) = (seat.state, seat.worker);
-        Some(Snapshot {
-            name: &self.config().members.get(place)?.worker.name,
-            value: self.group.load(seat),
-            accessed: worker.used.load(Ordering::Relaxed),
-            sessions: state.sessions.load(Ordering::Relaxed),
-            read: worker.read.load(Ordering::Relaxed),
-            transferred: worker.transferred.load(Ordering::Relaxed),
-            errors: state.errors.load(Ordering::Relaxed),
-            busy: worker.busy.load(Ordering::Relaxed),
-            activation: text(seat.activation()),
-            state: state.state().text(),
-        })
-    }
-
-    /// Says where a request goes that does not go where it did before.
-    fn log_choice<R: Request>(
-        &self,
-        request: &R,
-        trial: &Trial<'_>,
-        seat: &Seat<'_>,
-        choice: Choice,
-    ) {
-        let (lb, to) = (&self.config().name, &seat.config.worker.name);
-        match &trial.failed {
-            Some(Failed { member, .. }) => jk_log!(
-                *request,
-                Level::Warn,
-                "({lb}) failover: a member failed, another one gets the request; from={member} \
-                 to={to}"
-            ),
-            None if choice.is_moved => jk_log!(
-                *request,
-                Level::Info,
-                "({lb}) session_moved: the member of the session is not available; to={to}"
-            ),
-            None if !choice.is_sticky && matches!(trial.wish.session, Session::Routes(_)) => {
-                jk_log!(
-                    *request,
-                    Level::Debug,
-                    "({lb}) sticky_miss: no member has the route of the session; to={to}"
-                );
-            }
-            None => {}
-        }
-    }
-
-    fn log_flip(&self, log: &impl Log, flip: Flip, why: &str) {
-        let (event, level) = match (flip.from, flip.to) {
-            (_, State::Error) => ("member_down", Level::Warn),
-            (_, State::Busy) => ("member_busy", Level::Warn),
-            (State::Error | State::Probe | State::Force | State::Recover, State::Ok) => {
-                ("member_up", Level::Warn)
-            }
-            (_, State::Recover | State::Force) => ("member_recovers", Level::Info),
-            _ => ("member_state", Level::Debug),
-        };
-        let member = self.config().members.get(flip.place);
-        jk_log!(
-            *log,
-            level,
-            "({}) {event}: the state of a member changes: {why}; member={} from={} to={}",
-            self.config().name,
-            member.map_or(String::new(), |member| member.worker.name.to_string()),
-            flip.from.text(),
-            flip.to.text()
-        );
-    }
-
-    fn log_no_member<R: Request>(&self, request: &R, why: NoChoice, status: u16) {
-        let (event, sentence) = match why {
-            NoChoice::NoMember => ("no_usable_member", "no member can take the request"),
-            NoChoice::SessionHeld => (
-                "session_held",
-                "the member of the session is not available, and sticky_session_force allows no \
-                 other",
-            ),
-        };
-        let members: Vec<String> = self
-            .group
-            .seats()
-            .map(|seat| {
-                let state = seat.state.state().text();
-                format!("{}:{}:{state}", seat.config.worker.name, text(seat.activation()))
-            })
-            .collect();
-        jk_log!(
-            *request,
-            Level::Error,
-            "({}) {event}: {sentence}; members={} outcome={status}",
-            self.config().name,
-            members.join(",")
-        );
-    }
-}
-
-/// As the engine and the log notes are told.
-fn text(activation: Activation) -> &'static str {
-    match activation {
-        Activation::Active => "ACT",
-        Activation::Disabled => "DIS",
-        Activation::Stopped => "STP",
     }
 }
 

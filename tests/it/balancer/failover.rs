@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::scene::engines;
 use crate::support::client::{self, Client};
 use crate::support::engine::{Action, Engine};
-use crate::support::httpd::{Httpd, Module};
+use crate::support::httpd::{Httpd, Module, Mpm};
 use crate::support::packet;
 use crate::support::process::{self, Target};
 use crate::support::{DEADLINE, Gate, wait_until};
@@ -198,23 +198,27 @@ fn members_recover_when_maintenance_is_off() {
 
 #[test]
 fn requests_are_spread_over_processes() {
-    let engines = engines(2);
-    let members: String = engines.iter().zip(["a", "b"]).map(|(e, name)| e.worker(name)).collect();
-    let httpd = Httpd::builder(Module::Ours)
-        .size(4, 3)
-        .workers(&format!(
-            "worker.list=lb\nworker.lb.type=lb\nworker.lb.balance_workers=a,b\n\
-             worker.a.lbfactor=2\n{members}"
-        ))
-        .mount("/*", "lb")
-        .start();
-    wait_until("all children run", || httpd.child_pids().len() == 3);
-    // New connections reach all children, whose counts are one.
-    for _ in 0..300 {
-        assert_eq!(client::get(httpd.addr(), "/x").status(), 200);
+    for mpm in Mpm::ALL {
+        let engines = engines(2);
+        let members: String =
+            engines.iter().zip(["a", "b"]).map(|(engine, name)| engine.worker(name)).collect();
+        let httpd = Httpd::builder(Module::Ours)
+            .mpm(mpm)
+            .size(4, 3)
+            .workers(&format!(
+                "worker.list=lb\nworker.lb.type=lb\nworker.lb.balance_workers=a,b\n\
+                 worker.a.lbfactor=2\n{members}"
+            ))
+            .mount("/*", "lb")
+            .start();
+        wait_until("several children run", || httpd.child_pids().len() >= 3);
+        // New connections reach all children, whose counts are one.
+        for _ in 0..300 {
+            assert_eq!(client::get(httpd.addr(), "/x").status(), 200);
+        }
+        let [a, b] = [0, 1].map(|place: usize| engines[place].requests().len());
+        assert!((190..=210).contains(&a) && a + b == 300, "{mpm:?} {a} {b}");
     }
-    let [a, b] = [0, 1].map(|place: usize| engines[place].requests().len());
-    assert!((190..=210).contains(&a) && a + b == 300, "{a} {b}");
 }
 
 #[test]
