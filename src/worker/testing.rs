@@ -17,7 +17,7 @@ use crate::config::{
     Ajp13Config, ConnectOptions, PacketSize, RecoveryOptions, Secret, StatusList, Target,
     WorkerName,
 };
-use crate::host::{BodyError, Facts, Policy, Request, RequestBody, ResponseError};
+use crate::host::{BodyError, Facts, Policy, Request, RequestBody, ResponseError, Tls};
 use crate::log::{Level, Log, Site};
 use crate::shared::{Heap, Layout};
 
@@ -27,6 +27,7 @@ pub(super) struct Memory {
     pub method: &'static str,
     pub uri: &'static str,
     pub route: Option<&'static str>,
+    pub is_tls: bool,
     pub now: Cell<u64>,
     pub policy: Policy<'static>,
     pub environment: Vec<(&'static [u8], &'static [u8])>,
@@ -91,7 +92,7 @@ impl Request for Memory {
             remote_user: None,
             auth_type: None,
             route: self.route.map(str::as_bytes),
-            tls: None,
+            tls: self.is_tls.then(Tls::default),
             environment: &self.environment,
         }
     }

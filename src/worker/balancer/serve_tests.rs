@@ -2,8 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::*;
-use crate::config::RecoveryOptions;
 use crate::config::balancer::Member;
+use crate::config::worker::Label;
+use crate::config::{PacketSize, RecoveryOptions};
 use crate::host::Policy;
 use crate::shared::Heap;
 use crate::worker::balancer::testing::{balancer, layout, member};
@@ -90,6 +91,16 @@ fn another_member_gets_a_request_that_could_not_be_sent() {
     let seen = scene.end();
     assert!(holds(&seen[0][0], "JK_LB_ACTIVATION\0\0\x03ACT"));
     assert!(holds(&seen[0][1], "body"));
+}
+
+#[test]
+fn the_first_part_of_a_body_fits_the_packets_of_all_members() {
+    let scene = scene(vec![unused(), vec![vec![Vec::new(), answer(b"b")]]], |config| {
+        config.members[0].worker.packet_size = PacketSize::MAX;
+    });
+    let mut request = Client::post(&[b'x'; 20_000]);
+    assert_eq!(scene.ask(&mut request).0, Outcome::Completed);
+    assert_eq!(scene.end()[0][1].len(), PacketSize::MIN.bytes());
 }
 
 #[test]
@@ -189,6 +200,14 @@ fn the_client_gets_one_cookie_of_the_member_that_answers() {
     scene.ask(&mut request);
     let cookies: Vec<&String> = request.cookies.iter().collect();
     assert_eq!(cookies, ["JSESSIONID=.b;PATH=/;HttpOnly"]);
+    let secure = self::scene(two(), |config| {
+        set(config);
+        config.session_cookie_path = Label::default();
+        config.members[1].route = Label::new(b"n.b").unwrap();
+    });
+    let mut request = Client { is_tls: true, ..Client::get() };
+    secure.ask(&mut request);
+    assert_eq!(request.cookies, ["JSESSIONID=.n.b;HttpOnly;Secure"]);
     // Who finds the member of its session has its cookie.
     let sticky = self::scene(two(), set);
     let mut request = Client { uri: "/x;jsessionid=1.b", ..Client::get() };

@@ -222,6 +222,35 @@ fn requests_are_spread_over_processes() {
 }
 
 #[test]
+fn what_one_process_finds_all_know() {
+    let engines = engines(2);
+    let members: String =
+        engines.iter().zip(["a", "b"]).map(|(engine, name)| engine.worker(name)).collect();
+    let httpd = Httpd::builder(Module::Ours)
+        .mpm(Mpm::Prefork)
+        .size(4, 1)
+        .workers(&format!(
+            "worker.list=lb\nworker.lb.type=lb\nworker.lb.balance_workers=a,b\n{members}"
+        ))
+        .mount("/*", "lb")
+        .start();
+    engines[0].refuse();
+    wait_until("several children run", || httpd.child_pids().len() >= 3);
+    // Connections that stay keep their children, so that others get the next ones.
+    let mut clients: Vec<Client> = Vec::new();
+    for _ in 0..4 {
+        let mut client = Client::connect(httpd.addr());
+        assert_eq!(client.get("/x").status(), 200);
+        clients.push(client);
+    }
+    for client in &mut clients {
+        assert_eq!(client.get("/x").text(), "b b ACT 0");
+    }
+    assert_eq!(httpd.jk_log().matches("member_failed").count(), 1);
+    assert_eq!(httpd.jk_log().matches("(lb) member_down: ").count(), 1);
+}
+
+#[test]
 fn a_killed_process_leaves_no_request_counted() {
     let holds = Arc::new(AtomicBool::new(true));
     let must_hold = Arc::clone(&holds);
