@@ -23,6 +23,7 @@ use super::watchdog::Watchdog;
 use crate::config::WorkerConfig;
 use crate::jk_log;
 use crate::log::{Level, Log, Site};
+use crate::net::NameCache;
 use crate::worker::buffers::Buffers;
 use crate::worker::{Schedule, Worker};
 
@@ -147,11 +148,17 @@ fn share_memory(servers: &[&ffi::server_rec]) -> bool {
 }
 
 /// A configured worker in this child.
-fn run(config: &WorkerConfig, memory: &Arc<SharedMemory>, position: usize) -> Running {
+fn run(
+    config: &WorkerConfig,
+    resolved: &NameCache,
+    memory: &Arc<SharedMemory>,
+    position: usize,
+) -> Running {
     match config {
         WorkerConfig::Ajp13(config) => {
             let memory = Arc::clone(memory);
-            Running::Ajp13(Box::new(Worker::new((**config).clone(), memory, position)))
+            let names = resolved.names(&config.target, &config.connect);
+            Running::Ajp13(Box::new(Worker::new((**config).clone(), names, memory, position)))
         }
         WorkerConfig::Balancer(_) | WorkerConfig::Status(_) => Running::Unavailable,
     }
@@ -247,7 +254,9 @@ pub(super) unsafe extern "C" fn child_init(
             };
             let configs = runtime.workers.configs.iter().enumerate();
             let child = Child {
-                workers: configs.map(|(at, config)| run(config, memory, at)).collect(),
+                workers: configs
+                    .map(|(at, config)| run(config, &runtime.workers.resolved, memory, at))
+                    .collect(),
                 buffers: Buffers::new(threads(main)),
                 schedule: runtime.workers.maintain.map(|i| Schedule::new(Instant::now(), i)),
             };
@@ -283,7 +292,7 @@ impl Log for WhileRunning<'_> {
     }
 }
 
-/// Starts the thread that looks after idle connections. It ends with `pchild`.
+/// Starts the thread that looks after idle connections and names. It ends with `pchild`.
 fn start_watchdog(main: &ffi::server_rec, runtime: &Runtime, pchild: Pool<'_>) {
     let workers = &runtime.workers;
     let (Some(interval), Some(_)) = (workers.watchdog, workers.maintain) else {
@@ -297,7 +306,9 @@ fn start_watchdog(main: &ffi::server_rec, runtime: &Runtime, pchild: Pool<'_>) {
         let Some(runtime) = self::runtime(server) else { return };
         let sink = Sink { runtime, speaker: Speaker::Server(server, "WATCHDOG") };
         if let Some(child) = runtime.workers.child.get() {
-            child.maintain(Instant::now(), &WhileRunning { sink, stop });
+            let log = WhileRunning { sink, stop };
+            child.maintain(Instant::now(), &log);
+            child.renew_names(&log);
         }
     };
     match Watchdog::start(interval, work) {

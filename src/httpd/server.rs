@@ -15,6 +15,7 @@ use super::stamp::Stamp;
 use crate::config::{Place, Problems, WorkerConfig};
 use crate::log::{Level, Log};
 use crate::mapping::{LiveTable, Mount, WorkerKind, WorkerNames, copy_mounts};
+use crate::net::NameCache;
 use crate::worker::buffers::Buffers;
 use crate::worker::{Schedule, Worker};
 
@@ -228,6 +229,8 @@ pub(super) struct WorkerSet {
     pub configs: Vec<WorkerConfig>,
     /// Their names, for mapping rules.
     pub names: Arc<WorkerNames>,
+    /// What the check of the configuration knows of their hosts and sources.
+    pub resolved: NameCache,
     /// What all processes see of them; set when httpd starts.
     pub memory: OnceLock<Arc<SharedMemory>>,
     /// Time between two maintenance runs (`worker.maintain`); `None`: there are none.
@@ -261,6 +264,7 @@ impl WorkerSet {
     /// Workers that nobody uses yet.
     pub(super) fn new(
         configs: Vec<WorkerConfig>,
+        resolved: NameCache,
         maintain: Option<Duration>,
         watchdog: Option<Duration>,
     ) -> Self {
@@ -268,6 +272,7 @@ impl WorkerSet {
         Self {
             names: Arc::new(WorkerNames::new(names)),
             configs,
+            resolved,
             memory: OnceLock::new(),
             maintain,
             watchdog,
@@ -284,6 +289,16 @@ impl Child {
                 if let Running::Ajp13(worker) = worker {
                     worker.maintain(now, log);
                 }
+            }
+        }
+    }
+
+    /// Asks the resolver again for the names of all workers, where it is time for that. Takes as
+    /// long as the resolver does.
+    pub(super) fn renew_names(&self, log: &impl Log) {
+        for worker in &self.workers {
+            if let Running::Ajp13(worker) = worker {
+                worker.renew_names(log);
             }
         }
     }
