@@ -77,7 +77,7 @@ fn maintain(properties: &Properties, problems: &mut Problems) -> Option<Duration
     if time.is_zero() {
         let what = format!(
             "{asked} switches maintenance off: idle connections are neither closed nor pinged, and \
-             members in error do not recover by time"
+             balancers forget no old load"
         );
         problems.warning(&found.place, printable(MAINTAIN), what, "remove the line, or use 60");
     }
@@ -345,7 +345,7 @@ mod tests {
                 None,
                 vec![
                     "0 switches maintenance off: idle connections are neither closed nor pinged, \
-                     and members in error do not recover by time; remove the line, or use 60",
+                     and balancers forget no old load; remove the line, or use 60",
                 ],
             ),
             (
@@ -353,7 +353,7 @@ mod tests {
                 None,
                 vec![
                     "-5 switches maintenance off: idle connections are neither closed nor pinged, \
-                     and members in error do not recover by time; remove the line, or use 60",
+                     and balancers forget no old load; remove the line, or use 60",
                 ],
             ),
             (
@@ -368,7 +368,7 @@ mod tests {
                     "\"often\" is not a number of seconds, it is read as 0; use a whole number \
                      without a unit, such as 10 for ten seconds",
                     "0 switches maintenance off: idle connections are neither closed nor pinged, \
-                     and members in error do not recover by time; remove the line, or use 60",
+                     and balancers forget no old load; remove the line, or use 60",
                 ],
             ),
         ] {

@@ -158,12 +158,13 @@ fn run(workers: &WorkerSet, memory: &Arc<SharedMemory>) -> Vec<Running> {
         at = at.and(records(config));
         match config {
             WorkerConfig::Ajp13(config) => {
-                let worker = Worker::new((**config).clone(), memory, place.workers);
+                let names = workers.resolved.names(&config.target, &config.connect);
+                let worker = Worker::new((**config).clone(), names, memory, place.workers);
                 Running::Ajp13(Box::new(worker))
             }
             WorkerConfig::Balancer(config) => {
-                let config = (**config).clone();
-                let balancer = Balancer::new(config, memory, place, workers.maintain);
+                let (config, names) = ((**config).clone(), &workers.resolved);
+                let balancer = Balancer::new(config, names, memory, place, workers.maintain);
                 Running::Balancer(Box::new(balancer))
             }
             WorkerConfig::Status(_) => Running::Unavailable,
@@ -298,7 +299,7 @@ impl Log for WhileRunning<'_> {
     }
 }
 
-/// Starts the thread that looks after idle connections. It ends with `pchild`.
+/// Starts the thread that looks after idle connections and names. It ends with `pchild`.
 fn start_watchdog(main: &ffi::server_rec, runtime: &Runtime, pchild: Pool<'_>) {
     let workers = &runtime.workers;
     let (Some(interval), Some(_)) = (workers.watchdog, workers.maintain) else {
@@ -312,7 +313,9 @@ fn start_watchdog(main: &ffi::server_rec, runtime: &Runtime, pchild: Pool<'_>) {
         let Some(runtime) = self::runtime(server) else { return };
         let sink = Sink { runtime, speaker: Speaker::Server(server, "WATCHDOG") };
         if let Some(child) = runtime.workers.child.get() {
-            child.maintain(Instant::now(), unix_time(), &WhileRunning { sink, stop });
+            let log = WhileRunning { sink, stop };
+            child.maintain(Instant::now(), unix_time(), &log);
+            child.renew_names(&log);
         }
     };
     match Watchdog::start(interval, work) {

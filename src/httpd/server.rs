@@ -16,6 +16,7 @@ use super::upkeep::Upkeep;
 use crate::config::{Place, Problems, WorkerConfig};
 use crate::log::{Level, Log};
 use crate::mapping::{LiveTable, Mount, WorkerKind, WorkerNames, copy_mounts};
+use crate::net::NameCache;
 use crate::shared::Layout;
 use crate::worker::buffers::Buffers;
 use crate::worker::{Balancer, Schedule, Worker};
@@ -230,6 +231,8 @@ pub(super) struct WorkerSet {
     pub configs: Vec<WorkerConfig>,
     /// Their names, for mapping rules.
     pub names: Arc<WorkerNames>,
+    /// What the check of the configuration knows of their hosts and sources.
+    pub resolved: NameCache,
     /// What all processes see of them; set when httpd starts.
     pub memory: OnceLock<Arc<SharedMemory>>,
     /// Time between two maintenance runs (`worker.maintain`); `None`: there are none.
@@ -266,6 +269,7 @@ impl WorkerSet {
     /// Workers that nobody uses yet.
     pub(super) fn new(
         configs: Vec<WorkerConfig>,
+        resolved: NameCache,
         maintain: Option<Duration>,
         watchdog: Option<Duration>,
     ) -> Self {
@@ -273,6 +277,7 @@ impl WorkerSet {
         Self {
             names: Arc::new(WorkerNames::new(names)),
             configs,
+            resolved,
             memory: OnceLock::new(),
             maintain,
             watchdog,
@@ -316,6 +321,18 @@ impl Child {
             match worker {
                 Running::Ajp13(worker) => worker.maintain(now, log),
                 Running::Balancer(balancer) => balancer.maintain(now, log),
+                Running::Unavailable => {}
+            }
+        }
+    }
+
+    /// Asks the resolver again for the names of all workers, where it is time for that. Takes as
+    /// long as the resolver does.
+    pub(super) fn renew_names(&self, log: &impl Log) {
+        for worker in &self.workers {
+            match worker {
+                Running::Ajp13(worker) => worker.renew_names(log),
+                Running::Balancer(balancer) => balancer.renew_names(log),
                 Running::Unavailable => {}
             }
         }

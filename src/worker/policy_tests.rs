@@ -9,6 +9,7 @@ use super::{Outcome, Worker};
 use crate::ajp::message::{encode_body_chunk, encode_end};
 use crate::config::{Ajp13Config, StatusList};
 use crate::host::Policy;
+use crate::net::Names;
 use crate::shared::{Heap, Layout, Memory as _};
 
 fn get(policy: Policy<'static>) -> Memory {
@@ -146,7 +147,7 @@ fn beyond_the_busy_limit_requests_are_refused_and_the_pooled_connection_stays() 
     let (config, engine) = engine(vec![vec![answer(b"one"), answer(b"two")]]);
     let memory = Arc::new(Heap::new(Layout { workers: 1, ..Layout::default() }));
     let config = Ajp13Config { busy_limit: Some(1), ..config };
-    let worker = Worker::new(config, memory.clone(), 0);
+    let worker = Worker::new(config, Names::default(), memory.clone(), 0);
     assert_eq!(run(&worker, &mut Memory::get()), Outcome::Completed);
     let (elsewhere, _) = memory.workers()[0].enter(None);
     let mut request = Memory::get();

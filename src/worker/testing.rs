@@ -19,6 +19,7 @@ use crate::config::{
 };
 use crate::host::{BodyError, Facts, Policy, Request, RequestBody, ResponseError, Tls};
 use crate::log::{Level, Log, Site};
+use crate::net::Names;
 use crate::shared::{Heap, Layout};
 
 /// A request in memory.
@@ -270,7 +271,7 @@ pub(super) fn config(port: u16) -> Ajp13Config {
 
 pub(super) fn worker(config: Ajp13Config) -> Worker {
     let layout = Layout { workers: 1, ..Layout::default() };
-    Worker::new(config, Arc::new(Heap::new(layout)), 0)
+    Worker::new(config, Names::default(), Arc::new(Heap::new(layout)), 0)
 }
 
 pub(super) fn answer(body: &[u8]) -> Vec<u8> {

@@ -16,6 +16,7 @@ use crate::config::balancer::{Activation, BalancerConfig};
 use crate::host::{Balancing, Request};
 use crate::jk_log;
 use crate::log::{Level, Log};
+use crate::net::NameCache;
 use crate::shared::{Layout, Memory, State};
 use crate::worker::buffers::Buffers;
 use crate::worker::error::Failure;
@@ -64,11 +65,12 @@ enum Next {
 }
 
 impl Balancer {
-    /// A balancer without connections. `at`: positions of its record and of the first ones of its
+    /// A balancer without connections. `resolved`: what is known of names. `at`: positions of its record and of the first ones of its
     /// members in `memory`. `maintain`: time between two runs of [`Balancer::maintain_states`]; `None`:
     /// there are none.
     pub fn new(
         config: BalancerConfig,
+        resolved: &NameCache,
         memory: Arc<dyn Memory>,
         at: Layout,
         maintain: Option<Duration>,
@@ -77,7 +79,9 @@ impl Balancer {
         let packet = members.map(|member| member.worker.packet_size.bytes()).min();
         let position = |place: usize| at.workers.saturating_add(place);
         let workers = config.members.iter().enumerate().map(|(place, member)| {
-            Worker::new(member.worker.clone(), Arc::clone(&memory), position(place))
+            let config = member.worker.clone();
+            let names = resolved.names(&config.target, &config.connect);
+            Worker::new(config, names, Arc::clone(&memory), position(place))
         });
         Self {
             workers: workers.collect(),
@@ -95,6 +99,14 @@ impl Balancer {
     pub fn maintain(&self, now: Instant, log: &impl Log) {
         for worker in &self.workers {
             worker.maintain(now, log);
+        }
+    }
+
+    /// Asks the resolver again for the names of all members, where it is time for that. Takes as
+    /// long as the resolver does.
+    pub fn renew_names(&self, log: &impl Log) {
+        for worker in &self.workers {
+            worker.renew_names(log);
         }
     }
 

@@ -40,7 +40,10 @@ fn scene(scripts: Vec<Vec<Script>>, change: impl FnOnce(&mut BalancerConfig)) ->
     config.lb_retries = 9;
     change(&mut config);
     let memory = Arc::new(Heap::new(layout(members.len())));
-    Scene { balancer: Balancer::new(config, memory, Layout::default(), None), engines }
+    Scene {
+        balancer: Balancer::new(config, &NameCache::default(), memory, Layout::default(), None),
+        engines,
+    }
 }
 
 impl Scene {
