@@ -33,7 +33,7 @@ pub(super) struct Scenario {
     /// For messages.
     pub name: &'static str,
     /// Properties of the balancer, and of its members with their letter: `method=N`,
-    /// `a.lbfactor=2`.
+    /// `a.lbfactor=2`. Members have retries=1 unless there is `defaults=1`.
     pub properties: &'static [&'static str],
     /// Number of members.
     pub members: usize,
@@ -86,12 +86,14 @@ impl Scenario {
         );
         for ((member, engine), name) in members.iter().zip(engines).zip(NAMES) {
             lines += &engine.worker(member);
-            writeln!(lines, "worker.{member}.retries=1").unwrap();
+            if !self.properties.contains(&"defaults=1") {
+                writeln!(lines, "worker.{member}.retries=1").unwrap();
+            }
             if !self.properties.iter().any(|p| p.starts_with(&format!("{name}.route="))) {
                 writeln!(lines, "worker.{member}.route={name}").unwrap();
             }
         }
-        for property in self.properties {
+        for property in self.properties.iter().filter(|property| **property != "defaults=1") {
             let (key, value) = property.split_once('=').unwrap();
             let key = match key.split_once('.') {
                 Some((member, key)) => format!("s{number}{member}.{key}"),

@@ -100,6 +100,7 @@ fn connect_failures() {
     compare(
         &[
             Scenario::new("R", 3, two, failures()).differs(ROUTE),
+            Scenario::new("all defaults", 3, &["defaults=1"], failures()).differs(ROUTE),
             Scenario::new("lb_retries=1", 3, &["retries=1", "lb_retries=1"], failures()),
             Scenario::new("S", 3, &["retries=1", "lb_retries=2", "method=S"], failures())
                 .differs(ROUTE),
