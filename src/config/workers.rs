@@ -460,7 +460,7 @@ mod tests {
                     }
                 };
                 for engine in engines {
-                    prop_assert!(engine.pool_size > 0 && engine.pool_min_size <= engine.pool_size);
+                    prop_assert!(engine.pool_min_size <= engine.pool_size);
                     prop_assert!(engine.retries > 0 && engine.busy_limit != Some(0));
                     prop_assert!(engine.connect_ping != Some(Duration::ZERO));
                     let buffer = engine.connect.buffer.unwrap_or(usize::MAX);

@@ -19,7 +19,7 @@ use crate::config::{Ajp13Config, WorkerName};
 use crate::host::{BodyError, Request, ResponseError};
 use crate::jk_log;
 use crate::log::Level;
-use crate::net::{Connector, IdleState, Names, Notice};
+use crate::net::{ConnectError, Connector, IdleState, Names, Notice};
 use crate::shared::{Busy, Memory, WorkerState};
 
 /// One configured worker with its connections in this process.
@@ -161,9 +161,13 @@ impl<R: Request> Serving<'_, R> {
         }
     }
 
-    /// Whether the engine can have done nothing, or the administrator does not mind.
+    /// Whether another attempt can help, and the engine can have done nothing or the administrator
+    /// does not mind.
     fn may_be_repeated(&self, failure: &Failure) -> bool {
         let (options, phase) = (self.worker.config.recovery, self.progress.phase);
+        if matches!(failure, Failure::Connect(ConnectError::Never(_))) {
+            return false;
+        }
         failure.is_retryable()
             || recovery::allows(options, failure, phase, self.request.facts().method)
     }
