@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::{
     error::{Place, Problems},
     keys::{Key, Role, Status, WorkerKey},
+    line::key_text,
     properties::{Properties, Property},
     text::printable,
     worker::{WorkerConfig, WorkerName, Workers},
@@ -31,7 +32,7 @@ pub(super) fn warn_of_old_names(properties: &Properties, problems: &mut Problems
                 (format!("is the old name of {today}"), format!("write {today_s_line} instead"))
             }
         };
-        problems.warning(&found.place, printable(&found.key), what, remedy);
+        problems.warning(&found.place, key_text(&found.key), what, remedy);
     }
 }
 

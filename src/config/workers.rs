@@ -8,6 +8,7 @@ use super::{
     effects,
     error::{Place, Problems},
     keys::WorkerKey,
+    line::key_text,
     properties::Properties,
     reader::Reader,
     settings::{self, SECONDS, unless_zero},
@@ -206,7 +207,7 @@ fn warn_of_misplaced(properties: &Properties, problems: &mut Problems) {
             }
             false => ("names no worker and is not used", format!("write worker.NAME.{property}")),
         };
-        problems.warning(&found.place, printable(&found.key), what, remedy);
+        problems.warning(&found.place, key_text(&found.key), what, remedy);
     }
 }
 
