@@ -5,7 +5,7 @@
 //! not UTF-8.
 #![forbid(unsafe_code)]
 
-use std::{collections::HashMap, fmt};
+use std::{collections::BTreeMap, fmt, ops::Bound};
 
 use super::{
     error::{Place, Problems},
@@ -51,7 +51,8 @@ impl fmt::Debug for Property {
 pub struct Properties {
     is_map: bool,
     entries: Vec<Property>,
-    positions: HashMap<Vec<u8>, usize>,
+    /// Ordered, so that a reference finds what it takes over without a look at all the others.
+    positions: BTreeMap<Vec<u8>, usize>,
 }
 
 impl Properties {
@@ -139,6 +140,16 @@ impl Properties {
     /// All of them, in the order in which their keys appeared first.
     pub fn iter(&self) -> std::slice::Iter<'_, Property> {
         self.entries.iter()
+    }
+
+    /// Those whose key begins with `prefix`, in their order.
+    pub(super) fn below(&self, prefix: &[u8]) -> Vec<&Property> {
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let found = self.positions.range::<[u8], _>(from);
+        let mut found: Vec<usize> =
+            found.take_while(|(key, _)| key.starts_with(prefix)).map(|(_, at)| *at).collect();
+        found.sort_unstable();
+        found.into_iter().filter_map(|at| self.at(at)).collect()
     }
 
     /// One of [`Properties::iter`] by its position.
