@@ -4,7 +4,7 @@
 //! `httpd -t` shows the administrator the whole list.
 #![forbid(unsafe_code)]
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 /// Where a setting was read. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -32,7 +32,7 @@ impl fmt::Display for Place {
 }
 
 /// How bad a [`Problem`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Severity {
     /// The configuration cannot be used; httpd must not start with it.
     Error,
@@ -46,7 +46,7 @@ pub enum Severity {
 ///
 /// Displayed as one line: `workers.properties:12: worker.a.port: "80x9" is not a port number, it is
 /// read as 80; use a number from 1 to 65535`. Empty parts are left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Problem {
     /// Whether httpd may start.
     pub severity: Severity,
@@ -88,6 +88,7 @@ impl std::error::Error for Problem {}
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Problems {
     all: Vec<Problem>,
+    known: HashSet<Problem>,
 }
 
 impl Problems {
@@ -98,7 +99,7 @@ impl Problems {
 
     /// Adds one, unless it was found before: several servers may use the same lines.
     pub fn push(&mut self, problem: Problem) {
-        if !self.all.contains(&problem) {
+        if self.known.insert(problem.clone()) {
             self.all.push(problem);
         }
     }

@@ -32,6 +32,15 @@ pub(super) fn key_text(key: &[u8]) -> String {
     printable(name_in(key))
 }
 
+/// The name of a worker that may be in no list, as a message shows it.
+pub(super) fn worker_text(worker: &[u8]) -> String {
+    let key = [b"worker.", worker].concat();
+    match is_of_secret(&key) {
+        true => printable(name_in(&key).strip_prefix(b"worker.").unwrap_or_default()),
+        false => printable(worker),
+    }
+}
+
 /// What is certainly a name at the beginning of a key.
 fn name_in(key: &[u8]) -> &[u8] {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);

@@ -7,7 +7,7 @@ use super::{
     error::Problems,
     line::key_text,
     properties::{Properties, Property},
-    text::{quoted, suggestion},
+    text::{MAX_SUGGESTIONS, quoted, suggestion},
 };
 
 const SUFFIX: &[u8] = b".reference";
@@ -18,10 +18,6 @@ const MAX_CHAIN: usize = 19;
 /// Properties that references may add: more than any configuration needs. References between parts of
 /// names can double what they add with every line.
 const MAX_INHERITED: usize = 1_000_000;
-
-/// References that cannot be followed get a "did you mean" up to this many: each takes a look at all
-/// keys.
-const MAX_SUGGESTIONS: usize = 20;
 
 /// A line such as `worker.a.reference=worker.b`.
 #[derive(Clone)]
