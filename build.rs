@@ -64,6 +64,7 @@ const FUNCTIONS: &[&str] = &[
     "apr_table_elts",
     "apr_table_get",
     "apr_table_setn",
+    "apr_table_unset",
     "apr_time_exp_lt",
     "apr_time_now",
     "apr_uri_unparse",

@@ -135,7 +135,7 @@ pub fn format_line(
         site.file_name(),
         site.line
     );
-    replace_controls(&mut line);
+    replace_controls(line.get_mut(stamp.len()..).unwrap_or_default());
     end_line(&mut line);
     line
 }

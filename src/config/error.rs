@@ -4,7 +4,7 @@
 //! `httpd -t` shows the administrator the whole list.
 #![forbid(unsafe_code)]
 
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 /// Where a setting was read. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -32,7 +32,7 @@ impl fmt::Display for Place {
 }
 
 /// How bad a [`Problem`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
     /// The configuration cannot be used; httpd must not start with it.
     Error,
@@ -46,7 +46,7 @@ pub enum Severity {
 ///
 /// Displayed as one line: `workers.properties:12: worker.a.port: "80x9" is not a port number, it is
 /// read as 80; use a number from 1 to 65535`. Empty parts are left out.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Whether httpd may start.
     pub severity: Severity,
@@ -88,7 +88,8 @@ impl std::error::Error for Problem {}
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Problems {
     all: Vec<Problem>,
-    known: HashSet<Problem>,
+    /// Positions in `all`, by file and line.
+    by_place: HashMap<(String, u32), Vec<usize>>,
 }
 
 impl Problems {
@@ -99,7 +100,10 @@ impl Problems {
 
     /// Adds one, unless it was found before: several servers may use the same lines.
     pub fn push(&mut self, problem: Problem) {
-        if self.known.insert(problem.clone()) {
+        let place = (problem.source.clone(), problem.line);
+        let same_place = self.by_place.entry(place).or_default();
+        if !same_place.iter().any(|at| self.all.get(*at) == Some(&problem)) {
+            same_place.push(self.all.len());
             self.all.push(problem);
         }
     }

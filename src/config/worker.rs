@@ -214,8 +214,8 @@ pub struct ConnectOptions {
     pub prefer_ipv6: bool,
     /// Local name or address to connect from (`source`); `None` leaves it to the system.
     pub source: Option<String>,
-    /// How long an address that a name was resolved to is good for; a failed connection ends it
-    /// before. New here: C mod_jk resolves once.
+    /// Age from which the addresses of a name are looked up again while they are in use, at least
+    /// 1 s; failed connections do that before. New here: C mod_jk resolves once.
     pub dns_ttl: Duration,
 }
 

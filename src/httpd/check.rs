@@ -1,6 +1,7 @@
 //! The check of a whole configuration: from directives and files to what the servers run with.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::ffi::c_int;
 use std::ptr;
 use std::sync::Arc;
@@ -13,12 +14,12 @@ use super::options::JkOption;
 use super::pool::{self, int};
 use super::server::{RawConfig, Runtime, ServerConfig, WorkerSet};
 use crate::config::{
-    Defaults, Place, Problem, Problems, Properties, Severity, Target, WorkerConfig, WorkerMount,
-    Workers, validate,
+    Ajp13Config, Defaults, Place, Problem, Problems, Properties, Severity, Target, WorkerConfig,
+    WorkerMount, Workers, validate,
 };
 use crate::log::Level;
 use crate::mapping::{LiveTable, MapFile, Mount, Rule, TableSources, rules_of};
-use crate::net;
+use crate::net::NameCache;
 
 /// JkMountFileReload where it is not set (spec/mod_jk.md 1.1).
 const RELOAD: Duration = Duration::from_secs(60);
@@ -39,13 +40,13 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
     for problem in records.iter().flat_map(|record| record.raw.problems.iter()) {
         problems.push(problem.clone());
     }
-    let Workers { workers, mounts, maintain } =
+    let (Workers { workers, mounts, maintain }, resolved) =
         read_workers(&main.raw, threads(main_server), &mut problems);
     let watchdog = match &main.raw.global.watchdog {
         Some((interval, _)) => Some(*interval).filter(|interval| !interval.is_zero()),
         None => maintain,
     };
-    let workers = Arc::new(WorkerSet::new(workers, maintain, watchdog));
+    let workers = Arc::new(WorkerSet::new(workers, resolved, maintain, watchdog));
     let definition = |mount: &WorkerMount, problems: &mut Problems| {
         Rule::definition(&mount.pattern, mount.worker.as_bytes(), &mount.place, problems)
     };
@@ -68,6 +69,7 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
         }
     }
     warn_of_lost_mounts(&records, &mut problems);
+    warn_of_shared_tables(&records, &mut problems);
     warn_of_useless_log_lines(&records, &mut problems);
     if main.raw.global.strict {
         problems.escalate();
@@ -90,14 +92,21 @@ fn report(main: &ffi::server_rec, problems: &Problems) {
 
 /// The problems as somebody works them off: file by file, line by line.
 fn in_order(problems: &Problems) -> Vec<&Problem> {
+    let mut files: HashMap<&str, usize> = HashMap::new();
+    for (at, problem) in problems.iter().enumerate() {
+        files.entry(&problem.source).or_insert(at);
+    }
     let mut ordered: Vec<&Problem> = problems.iter().collect();
-    let file = |problem: &Problem| problems.iter().position(|any| any.source == problem.source);
-    ordered.sort_by_key(|problem| (file(problem), problem.line));
+    ordered.sort_by_key(|problem| (files.get(&*problem.source), problem.line));
     ordered
 }
 
-/// The workers of JkWorkerProperty lines and the workers file.
-fn read_workers(raw: &RawConfig, pool_size: usize, problems: &mut Problems) -> Workers {
+/// The workers of JkWorkerProperty lines and the workers file, and what their names are resolved to.
+fn read_workers(
+    raw: &RawConfig,
+    pool_size: usize,
+    problems: &mut Problems,
+) -> (Workers, NameCache) {
     let environment = |name: &[u8]| environment_variable(name);
     let mut properties = Properties::new();
     for (line, place) in &raw.global.worker_properties {
@@ -116,35 +125,53 @@ fn read_workers(raw: &RawConfig, pool_size: usize, problems: &mut Problems) -> W
         }
     }
     let workers = validate(&mut properties, &Defaults { pool_size }, problems);
-    warn_of_unresolved_hosts(&workers.workers, &properties, problems);
-    workers
+    let resolved = resolve_names(&workers.workers, &properties, problems);
+    (workers, resolved)
 }
 
-/// A host without address may get one while httpd runs, so it does not keep httpd from starting.
-/// Each is looked up once, however many workers have it: a resolver that is out of reach takes its
-/// time.
-fn warn_of_unresolved_hosts(workers: &[WorkerConfig], all: &Properties, problems: &mut Problems) {
-    let mut looked_up: HashMap<&str, Result<(), String>> = HashMap::new();
-    for worker in workers {
-        let WorkerConfig::Ajp13(worker) = worker else {
-            continue;
-        };
+/// Resolves the names of all workers. Each is looked up once, however many workers have it: a
+/// resolver that is out of reach takes its time. A host without address may get one while httpd
+/// runs, so it does not keep httpd from starting; of a source the first request tells.
+fn resolve_names(workers: &[WorkerConfig], all: &Properties, problems: &mut Problems) -> NameCache {
+    let mut resolved = NameCache::default();
+    let mut seen = HashSet::new();
+    for (worker, is_member) in workers.iter().flat_map(engines) {
         let Target::Tcp { host, port } = &worker.target else {
             continue;
         };
-        let result = looked_up
-            .entry(host)
-            .or_insert_with(|| net::resolve(host, *port).map(drop).map_err(|e| e.to_string()));
-        let key = format!("worker.{}.host", worker.name);
-        let (Err(e), Some(property)) = (result, all.find(key.as_bytes())) else {
+        // A member whose port is 0 is stopped.
+        if *port == 0 || !seen.insert(&worker.name) {
             continue;
+        }
+        if let Some(source) = &worker.connect.source {
+            let _ = resolved.look_up(source);
+        }
+        let key = format!("worker.{}.host", worker.name);
+        let (Err(e), Some(property)) = (resolved.look_up(host), all.find(key.as_bytes())) else {
+            continue;
+        };
+        let effect = match is_member {
+            true => "its balancer does without this member until it can",
+            false => "requests get 503 until it can",
         };
         problems.warning(
             &property.place,
             key,
-            format!("\"{host}\" cannot be resolved now ({e}): requests get 503 until it can"),
+            format!("\"{host}\" cannot be resolved now ({e}): {effect}"),
             "correct the name, or make it known to this host",
         );
+    }
+    resolved
+}
+
+/// The engines behind a worker, each with whether it is a balancer's member.
+fn engines(worker: &WorkerConfig) -> Vec<(&Ajp13Config, bool)> {
+    match worker {
+        WorkerConfig::Ajp13(config) => vec![(config, false)],
+        WorkerConfig::Balancer(balancer) => {
+            balancer.members.iter().map(|member| (&member.worker, true)).collect()
+        }
+        WorkerConfig::Status(_) => Vec::new(),
     }
 }
 
@@ -230,6 +257,29 @@ fn warn_of_lost_mounts(records: &[&ServerConfig], problems: &mut Problems) {
          do not get to the engine by them",
         "write JkMountCopy All in the main server, or move the mounts into the virtual host",
     );
+}
+
+/// Warns of virtual hosts that share the main server's table, and with it whether unsafe paths are
+/// rejected (spec/mod_jk.md 1.3), but say something else themselves.
+fn warn_of_shared_tables(records: &[&ServerConfig], problems: &mut Problems) {
+    let rejects =
+        |record: &ServerConfig| record.raw.options.effective().has(JkOption::RejectUnsafeURI);
+    let [main, hosts @ ..] = records else {
+        return;
+    };
+    for host in hosts.iter().filter(|host| host.raw.shares_mounts) {
+        if let Some(place) = &host.raw.options_place
+            && rejects(host) != rejects(main)
+        {
+            problems.warning(
+                place,
+                "JkOptions",
+                "RejectUnsafeURI has no effect here: the virtual host has the main server's rules, \
+                 and the main server's option with them",
+                "set the option in the main server, or mount something in the virtual host",
+            );
+        }
+    }
 }
 
 fn is_of(mount: &Mount, server: &ServerConfig) -> bool {

@@ -125,11 +125,8 @@ impl Plan {
             renamed.map_or_else(|| default.to_owned(), Clone::clone)
         });
         let lengths = names.iter().fold(0, |bits, name| bits | length_bit(name.to_bytes()));
-        // The usual names are none of the CGI variables, so the work can be saved for them.
-        let renamed_tls = NAMES.iter().any(|(variable, _)| {
-            variable.is_tls() && renamed.get(*variable as usize).is_some_and(Option::is_some)
-        });
-        let needs_cgi_variables = !env_vars.is_empty() || extract_tls && renamed_tls;
+        // Log formats and header directives may count on them as well.
+        let needs_cgi_variables = !env_vars.is_empty() || extract_tls;
         Self { names, lengths, env_vars, extract_tls, needs_cgi_variables }
     }
 
@@ -279,13 +276,12 @@ mod tests {
     fn cgi_variables_are_added_for_those_who_can_see_them() {
         let needs = |plan: Plan| plan.needs_cgi_variables;
         let none = || -> Renamed { Default::default() };
-        assert!(!needs(Plan::new(&none(), Vec::new(), true)));
+        assert!(needs(Plan::new(&none(), Vec::new(), true)));
+        assert!(!needs(Plan::new(&none(), Vec::new(), false)));
         let var = EnvVar { name: c"X".into(), default: None };
         assert!(needs(Plan::new(&none(), vec![var], false)));
         let mut renamed = none();
         renamed[Variable::Https as usize] = Some(c"HTTP_FRONT_END_HTTPS".into());
-        assert!(needs(Plan::new(&renamed, Vec::new(), true)));
-        assert!(!needs(Plan::new(&renamed, Vec::new(), false)));
         assert_eq!(
             Plan::new(&renamed, Vec::new(), true).name(Variable::Https),
             c"HTTP_FRONT_END_HTTPS"

@@ -16,8 +16,8 @@ use super::response::reset_response;
 use super::server::{Child, Running, Runtime};
 use super::service::HttpdRequest;
 use super::translate::{
-    BACKSLASH, DIRECTORY, Mapping, NO_JK, WORKER_NAME, hook, is_ours_already, keep_options,
-    log_panic, map, refuse_path,
+    BACKSLASH, DIRECTORY, DOTS, Mapping, NO_JK, WORKER_NAME, has_hidden_dots, hook,
+    is_ours_already, keep_options, log_panic, map, refuse_path,
 };
 use crate::config::WorkerConfig;
 use crate::host::Request as _;
@@ -123,6 +123,9 @@ fn choose<'r>(
     if let Some(text) = noted.or_else(|| record.environment().get(indicator)) {
         if contains_backslash(path) {
             return Err(refuse_path(record, runtime, path, &BACKSLASH));
+        }
+        if noted.is_none() && has_hidden_dots(path) {
+            return Err(refuse_path(record, runtime, path, &DOTS));
         }
         let (name, options, problems) = match noted {
             Some(name) => (name, RuleOptions::default(), Vec::new()),

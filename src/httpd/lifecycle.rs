@@ -4,9 +4,11 @@
 //! every problem is reported with its place before httpd refuses to start.
 
 use std::ffi::c_int;
+use std::fmt;
 use std::iter;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::check::{check, threads};
@@ -20,7 +22,8 @@ use super::shm::SharedMemory;
 use super::watchdog::Watchdog;
 use crate::config::WorkerConfig;
 use crate::jk_log;
-use crate::log::Level;
+use crate::log::{Level, Log, Site};
+use crate::net::NameCache;
 use crate::worker::buffers::Buffers;
 use crate::worker::{Schedule, Worker};
 
@@ -145,11 +148,17 @@ fn share_memory(servers: &[&ffi::server_rec]) -> bool {
 }
 
 /// A configured worker in this child.
-fn run(config: &WorkerConfig, memory: &Arc<SharedMemory>, position: usize) -> Running {
+fn run(
+    config: &WorkerConfig,
+    resolved: &NameCache,
+    memory: &Arc<SharedMemory>,
+    position: usize,
+) -> Running {
     match config {
         WorkerConfig::Ajp13(config) => {
             let memory = Arc::clone(memory);
-            Running::Ajp13(Box::new(Worker::new((**config).clone(), memory, position)))
+            let names = resolved.names(&config.target, &config.connect);
+            Running::Ajp13(Box::new(Worker::new((**config).clone(), names, memory, position)))
         }
         WorkerConfig::Balancer(_) | WorkerConfig::Status(_) => Running::Unavailable,
     }
@@ -245,7 +254,9 @@ pub(super) unsafe extern "C" fn child_init(
             };
             let configs = runtime.workers.configs.iter().enumerate();
             let child = Child {
-                workers: configs.map(|(at, config)| run(config, memory, at)).collect(),
+                workers: configs
+                    .map(|(at, config)| run(config, &runtime.workers.resolved, memory, at))
+                    .collect(),
                 buffers: Buffers::new(threads(main)),
                 schedule: runtime.workers.maintain.map(|i| Schedule::new(Instant::now(), i)),
             };
@@ -263,21 +274,41 @@ struct Shared(NonNull<ffi::server_rec>);
 // SAFETY: a server is only read once the children run, and lives as long as their configuration.
 unsafe impl Send for Shared {}
 
-/// Starts the thread that looks after idle connections. It ends with `pchild`.
+/// A log that falls silent when the child ends, as httpd's records are gone soon after.
+struct WhileRunning<'s> {
+    sink: Sink<'s>,
+    stop: &'s AtomicBool,
+}
+
+impl Log for WhileRunning<'_> {
+    fn enabled(&self, level: Level) -> bool {
+        !self.stop.load(Ordering::Acquire) && self.sink.enabled(level)
+    }
+
+    fn write(&self, level: Level, site: Site, text: fmt::Arguments<'_>) {
+        if !self.stop.load(Ordering::Acquire) {
+            self.sink.write(level, site, text);
+        }
+    }
+}
+
+/// Starts the thread that looks after idle connections and names. It ends with `pchild`.
 fn start_watchdog(main: &ffi::server_rec, runtime: &Runtime, pchild: Pool<'_>) {
     let workers = &runtime.workers;
     let (Some(interval), Some(_)) = (workers.watchdog, workers.maintain) else {
         return;
     };
     let main = Shared(NonNull::from(main));
-    let work = move || {
+    let work = move |stop: &AtomicBool| {
         let Shared(server) = &main;
         // SAFETY: the configuration outlives the child's pool, which ends this thread.
         let server = unsafe { server.as_ref() };
         let Some(runtime) = self::runtime(server) else { return };
         let sink = Sink { runtime, speaker: Speaker::Server(server, "WATCHDOG") };
         if let Some(child) = runtime.workers.child.get() {
-            child.maintain(Instant::now(), &sink);
+            let log = WhileRunning { sink, stop };
+            child.maintain(Instant::now(), &log);
+            child.renew_names(&log);
         }
     };
     match Watchdog::start(interval, work) {

@@ -1,7 +1,8 @@
 //! A request that is being served, as the core sees it.
 
 use std::cell::Cell;
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
+use std::mem;
 use std::ptr;
 use std::time::Duration;
 
@@ -20,12 +21,17 @@ use crate::log::{Level, Log, Site};
 use crate::mapping::RuleOptions;
 use crate::worker::uri;
 
+/// Asks a browser for a password.
+const CHALLENGE: &CStr = c"WWW-Authenticate";
+
 /// A request that is being served.
 pub(super) struct HttpdRequest<'r> {
     record: Record<'r>,
     runtime: &'r Runtime,
     facts: Facts<'r>,
     policy: Policy<'r>,
+    /// Whether the engine's challenge stands among the headers of an error page.
+    challenged: bool,
     body: BodyReader<'r>,
     output: Output<'r>,
     hop_by_hop: &'r [*const u8],
@@ -57,6 +63,7 @@ impl<'r> HttpdRequest<'r> {
             output: Output::new(record, committed),
             hop_by_hop: if policy.forward_hop_by_hop { &[] } else { record.hop_by_hop() },
             policy,
+            challenged: false,
             record,
             runtime,
             facts,
@@ -195,8 +202,9 @@ impl host::Request for HttpdRequest<'_> {
     }
 
     fn add_challenge(&mut self, value: &[u8]) {
+        self.challenged = true;
         let (table, pool) = (self.record.err_headers_out(), self.record.pool());
-        table.add_copy(pool, b"WWW-Authenticate", value);
+        table.add_copy(pool, CHALLENGE.to_bytes(), value);
     }
 
     fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
@@ -255,6 +263,9 @@ impl host::Request for HttpdRequest<'_> {
 
     fn retract(&mut self) {
         self.output.retract();
+        if mem::take(&mut self.challenged) {
+            self.record.err_headers_out().unset(CHALLENGE);
+        }
     }
 
     fn pause(&self, time: Duration) {

@@ -52,6 +52,12 @@ impl<'r> Table<'r> {
         unsafe { ffi::apr_table_addn(self.raw, name, value) }
     }
 
+    /// Removes a name.
+    pub(super) fn unset(self, name: &CStr) {
+        // SAFETY: a live table and a C string.
+        unsafe { ffi::apr_table_unset(self.raw, name.as_ptr()) }
+    }
+
     /// Removes everything.
     pub(super) fn clear(self) {
         // SAFETY: a live table.

@@ -45,6 +45,22 @@ pub(super) struct Refusal {
 pub(super) const BACKSLASH: Refusal =
     Refusal { why: Cow::Borrowed("the path has a backslash"), status: BAD_REQUEST };
 
+/// The refusal of a path that a `<Location>` has brought here, and that Tomcat would take for
+/// another one.
+pub(super) const DOTS: Refusal = Refusal {
+    why: Cow::Borrowed("the path has a . or .. segment with a path parameter"),
+    status: BAD_REQUEST,
+};
+
+/// Whether a segment is `.` or `..` once its path parameters are gone. httpd has resolved those
+/// that are so from the start.
+pub(super) fn has_hidden_dots(path: &[u8]) -> bool {
+    path.split(|byte| *byte == b'/').any(|segment| {
+        let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+        matches!(name, b"." | b"..")
+    })
+}
+
 /// What RejectUnsafeURI makes of a path; where no file is behind it, the client of C mod_jk gets
 /// the same status.
 const UNSAFE: Refusal = Refusal {
@@ -210,6 +226,10 @@ fn set_alias(record: Record<'_>, alias: &Path, path: &[u8]) -> c_int {
             if below(alias, directory).is_dir() {
                 let file = below(alias, path);
                 record.set_filename(record.pool().copy(&name_of(&file)));
+                // What httpd authorises next must be the path of the file that it serves.
+                if path != record.uri() {
+                    record.set_uri(record.pool().copy(path));
+                }
                 return OK;
             }
             if is_archive { FORBIDDEN } else { DECLINED }

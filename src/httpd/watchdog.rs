@@ -21,11 +21,15 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Runs `work` every `interval`.
+    /// Runs `work` every `interval`. Its flag turns true when the child ends: from then on nothing of
+    /// httpd may be touched.
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn start(interval: Duration, work: impl Fn() + Send + 'static) -> io::Result<Self> {
+    pub(super) fn start(
+        interval: Duration,
+        work: impl Fn(&AtomicBool) + Send + 'static,
+    ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let run = move || {
@@ -35,7 +39,7 @@ impl Watchdog {
                 match due.checked_duration_since(now).filter(|left| !left.is_zero()) {
                     Some(left) => thread::park_timeout(left),
                     None => {
-                        guard(|_| (), &work);
+                        guard(|_| (), || work(&stopped));
                         due = Instant::now() + interval;
                     }
                 }

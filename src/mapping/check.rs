@@ -41,20 +41,56 @@ impl WorkerNames {
     fn kind(&self, name: &[u8]) -> Option<&WorkerKind> {
         self.workers.get(self.position(name)?).map(|(_, kind)| kind)
     }
+}
 
-    /// What to do about a name that no worker has.
-    fn remedy(&self, name: &[u8]) -> String {
-        let known = || self.workers.iter().map(|(name, _)| name);
+/// Names that a message lists.
+const LISTED: usize = 10;
+
+/// Unknown names that get a "did you mean": looking for what is near takes time, and thousands of
+/// unknown names have one cause.
+const SUGGESTED: usize = 50;
+
+/// Some of the names, for a message.
+fn list<'n>(names: impl ExactSizeIterator<Item = &'n Box<[u8]>>) -> String {
+    let more = names.len().saturating_sub(LISTED);
+    let shown: Vec<String> = names.take(LISTED).map(|name| printable(name)).collect();
+    match more {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// What to do about names that no worker has, each found out once.
+struct Remedies<'w> {
+    workers: &'w WorkerNames,
+    known: HashMap<Box<[u8]>, String>,
+    suggested: usize,
+}
+
+impl Remedies<'_> {
+    fn of(&mut self, name: &[u8]) -> String {
+        if let Some(remedy) = self.known.get(name) {
+            return remedy.clone();
+        }
+        let remedy = self.find(name);
+        self.known.insert(name.into(), remedy.clone());
+        remedy
+    }
+
+    fn find(&mut self, name: &[u8]) -> String {
         if name.is_empty() {
             return "write the name of a worker behind the path".to_string();
         }
         let name_shown = printable(name);
-        if let Some(near) = suggestion(name, known()) {
-            let near = printable(near);
-            return format!("did you mean {near}? else add {name_shown} to worker.list");
+        let names = || self.workers.workers.iter().map(|(name, _)| name);
+        if self.suggested < SUGGESTED {
+            self.suggested = self.suggested.saturating_add(1);
+            if let Some(near) = suggestion(name, names()) {
+                let near = printable(near);
+                return format!("did you mean {near}? else add {name_shown} to worker.list");
+            }
         }
-        let known: Vec<String> = known().map(|name| printable(name)).collect();
-        format!("add {name_shown} to worker.list, which names {}", known.join(", "))
+        format!("add {name_shown} to worker.list, which names {}", list(names()))
     }
 }
 
@@ -63,11 +99,12 @@ impl Table {
     /// never match because of another one.
     pub fn check(&self, workers: &WorkerNames, problems: &mut Problems) {
         let mut checked = HashSet::new();
+        let mut remedies = Remedies { workers, known: HashMap::new(), suggested: 0 };
         for rule in self.rules() {
             // A `|` makes two rules of one line.
             let line = (&rule.place.source, rule.place.line, &rule.worker);
             if &*rule.worker != b"*" && checked.insert(line) {
-                check_worker(rule, workers, problems);
+                check_worker(rule, workers, &mut remedies, problems);
             }
         }
         self.check_duplicates(problems);
@@ -96,7 +133,12 @@ impl Table {
     }
 }
 
-fn check_worker(rule: &Rule, workers: &WorkerNames, problems: &mut Problems) {
+fn check_worker(
+    rule: &Rule,
+    workers: &WorkerNames,
+    remedies: &mut Remedies<'_>,
+    problems: &mut Problems,
+) {
     let name = printable(&rule.worker);
     let Some(kind) = workers.kind(&rule.worker) else {
         let effect = if rule.is_exclusion {
@@ -108,7 +150,7 @@ fn check_worker(rule: &Rule, workers: &WorkerNames, problems: &mut Problems) {
             "" => format!("no worker is named: {effect}"),
             name => format!("worker {name} is not in worker.list: {effect}"),
         };
-        problems.warning(&rule.place, rule.label(), what, workers.remedy(&rule.worker));
+        problems.warning(&rule.place, rule.label(), what, remedies.of(&rule.worker));
         return;
     };
     let options = &rule.options;
@@ -130,8 +172,7 @@ fn check_worker(rule: &Rule, workers: &WorkerNames, problems: &mut Problems) {
         let remedy = match suggestion(member, members) {
             Some(near) => format!("did you mean {}?", printable(near)),
             None => {
-                let members: Vec<String> = members.iter().map(|name| printable(name)).collect();
-                format!("its members are {}", members.join(", "))
+                format!("its members are {}", list(members.iter()))
             }
         };
         let what = format!("balancer {name} has no member {}, it is ignored", printable(member));
@@ -172,6 +213,26 @@ mod tests {
         let mut shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
         shown.sort();
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn thousands_of_mistakes_stay_readable() {
+        let names: Vec<String> = (0..1000).map(|n| format!("worker{n}")).collect();
+        let workers =
+            WorkerNames::new(names.iter().map(|name| (name.as_bytes(), WorkerKind::Other)));
+        let mut problems = Problems::new();
+        let rules = (1..=200).flat_map(|n| {
+            let (path, worker) = (format!("/a{n}"), format!("workre{}", 1000 + n));
+            let place = Place::new("map", n);
+            Rule::mount(path.as_bytes(), worker.as_bytes(), &place, &mut Problems::new())
+        });
+        let table = Table::new(rules.collect(), |name| workers.position(name));
+        table.check(&workers, &mut problems);
+        let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let suggested = shown.iter().filter(|line| line.contains("did you mean")).count();
+        assert_eq!((shown.len(), suggested), (200, SUGGESTED));
+        let last = &shown[199];
+        assert!(last.ends_with("worker8, worker9 and 990 more"), "{last}");
     }
 
     #[test]

@@ -59,6 +59,9 @@ pub struct LiveTable {
     seen: Mutex<Seen>,
 }
 
+/// Lines of a file that are logged one by one when it was read again.
+const LOGGED: usize = 20;
+
 /// What is known of the file.
 #[derive(Debug, Default)]
 struct Seen {
@@ -197,19 +200,28 @@ impl LiveTable {
         let mut problems = Problems::new();
         let of_file = parse(&self.sources, file, text, &mut problems);
         let count = of_file.len();
-        let table = self.sources.compile([self.sources.rules.clone(), of_file].concat());
-        table.check(&self.sources.workers, &mut problems);
-        // What is odd about the other rules was said at the start.
-        for problem in problems.iter().filter(|problem| problem.source == file.name) {
-            jk_log!(*log, Level::Warn, "map_rule_bad: {problem}");
-        }
-        let table = Arc::new(table);
+        let table = Arc::new(self.sources.compile([self.sources.rules.clone(), of_file].concat()));
         // Thousands of rules take their time to free: not under the lock.
         let before = {
             let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *current, table)
+            std::mem::replace(&mut *current, Arc::clone(&table))
         };
         drop(before);
+        table.check(&self.sources.workers, &mut problems);
+        // What is odd about the other rules was said at the start.
+        let of_file = || problems.iter().filter(|problem| problem.source == file.name);
+        for problem in of_file().take(LOGGED) {
+            jk_log!(*log, Level::Warn, "map_rule_bad: {problem}");
+        }
+        let more = of_file().count().saturating_sub(LOGGED);
+        if more > 0 {
+            jk_log!(
+                *log,
+                Level::Warn,
+                "map_rule_bad: {more} more lines of {} are odd; httpd -t names them all",
+                file.path.display()
+            );
+        }
         let path = file.path.display();
         jk_log!(*log, Level::Info, "map_reloaded: {path} was read again; rules={count}");
     }
@@ -526,6 +538,20 @@ mod tests {
         assert_eq!(said.len(), 5);
         assert!(said[..4].iter().all(|line| line.starts_with("warn map_rule_bad: map:")));
         assert_eq!(said[4], "info map_reloaded: map was read again; rules=3");
+    }
+
+    #[test]
+    fn a_file_full_of_bad_lines_does_not_fill_the_log() {
+        let mut stage = Stage::new("/one=w");
+        let table = stage.table();
+        let bad: Vec<String> = (0..30).map(|n| format!("/bad{n}=nobody")).collect();
+        stage.write(&bad.join("\n"));
+        stage.rules(&table, 100);
+        let said = stage.said();
+        assert_eq!(said.len(), LOGGED + 2, "{said:?}");
+        let more = "warn map_rule_bad: 10 more lines of ";
+        assert!(said[LOGGED].starts_with(more), "{}", said[LOGGED]);
+        assert_eq!(said[LOGGED + 1], "info map_reloaded: map was read again; rules=30");
     }
 
     #[test]

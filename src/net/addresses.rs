@@ -1,194 +1,164 @@
-//! Addresses of a host name, kept for a while (issue 3: `dns_ttl`).
+//! Addresses of a name: one thread at a time asks the resolver, the others do without (issue 3).
 #![forbid(unsafe_code)]
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Shortest time between two questions for a name whose addresses are of no use: an engine that is
-/// down must not make every request ask the resolver.
+/// Shortest time between two questions for a name: an engine that is down must not make every
+/// request ask the resolver.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// What a process knows of one host name. No lock is held while the resolver works.
+/// Longest wait, from the question on, for an answer that another thread waits for. A resolver that
+/// is away must not hold up all threads of httpd.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The clock and the resolver; a test has its own.
+pub(super) struct Resolver<'r> {
+    pub now: &'r dyn Fn() -> Instant,
+    /// The addresses of a name, with port 0.
+    pub resolve: &'r dyn Fn(&str) -> io::Result<Vec<SocketAddr>>,
+}
+
+impl Resolver<'_> {
+    /// Those of the system.
+    pub(super) const SYSTEM: Resolver<'static> = Resolver {
+        now: &Instant::now,
+        resolve: &|name| (name, 0).to_socket_addrs().map(Iterator::collect),
+    };
+}
+
+/// What a process knows of one name. No lock is held while the resolver works.
 #[derive(Debug, Default)]
-pub(super) struct Addresses(Mutex<Known>);
+pub(super) struct Addresses {
+    known: Mutex<Known>,
+    /// The resolver has answered.
+    answered: Condvar,
+}
 
 #[derive(Debug, Default)]
 struct Known {
-    /// In the resolver's order.
+    /// In the resolver's order. Once known, there is always one: a failure takes nothing away.
     list: Vec<SocketAddr>,
-    /// When `list` was asked for; a thread that goes to ask sets it, so that others do not.
-    asked: Option<Instant>,
-    /// When the resolver failed although nothing is known, and how.
-    failed: Option<(Instant, ErrorKind, String)>,
-    /// The address that took the last connection.
-    last: Option<SocketAddr>,
+    /// How the resolver failed, where nothing is known.
+    failure: Option<(ErrorKind, String)>,
+    /// When the resolver answered last, well or not.
+    answered: Option<Instant>,
+    /// How long it is left alone after that.
+    pause: Duration,
+    /// Since when a thread has been asking.
+    asking: Option<Instant>,
 }
 
-/// Where a host can be found.
-#[derive(Debug)]
-pub(super) struct Found {
-    /// In the resolver's order, never empty.
-    pub list: Vec<SocketAddr>,
-    /// Whether the resolver was asked for this.
-    pub is_new: bool,
-    /// Why the resolver was asked in vain; `list` is what was known before.
-    pub outdated: Option<io::Error>,
+impl Known {
+    /// Whether a thread may go and ask, where what is known is older than `min_age`.
+    fn may_ask(&self, now: Instant, min_age: Duration) -> bool {
+        let is_over = |then| now.saturating_duration_since(then) >= min_age.max(self.pause);
+        self.asking.is_none() && self.answered.is_none_or(is_over)
+    }
+
+    fn failure(&self) -> Option<io::Error> {
+        self.failure.as_ref().map(|(kind, text)| io::Error::new(*kind, text.clone()))
+    }
+}
+
+/// The one thread that asks. Its end, by a panic too, lets others ask.
+struct Asking<'a>(&'a Addresses);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.known().asking = None;
+        self.0.answered.notify_all();
+    }
 }
 
 impl Addresses {
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The addresses that are known, where they are younger than `max_age`; else those that
-    /// `resolve` gives, or the old ones if it fails.
+    /// The addresses that are known, however old, never none. Where there are none the resolver is
+    /// asked, or its failure of a moment ago is told again.
     ///
     /// # Errors
-    /// What `resolve` says, where nothing is known from before.
-    pub(super) fn find(
-        &self,
-        now: Instant,
-        max_age: Duration,
-        resolve: impl FnOnce() -> io::Result<Vec<SocketAddr>>,
-    ) -> io::Result<Found> {
-        let is_recent = |then: Instant, limit| now.saturating_duration_since(then) < limit;
-        let before = {
-            let mut known = self.known();
-            match &known.failed {
-                Some((then, kind, text)) if is_recent(*then, ASK_AGAIN) => {
-                    return Err(io::Error::new(*kind, text.clone()));
-                }
-                _ => {}
-            }
-            if known.asked.is_some_and(|then| is_recent(then, max_age)) {
-                return Ok(Found { list: known.list.clone(), is_new: false, outdated: None });
-            }
+    /// What the resolver says, or that it says nothing.
+    pub(super) fn find(&self, name: &str, resolver: &Resolver<'_>) -> io::Result<Vec<SocketAddr>> {
+        let mut known = self.known();
+        loop {
             if !known.list.is_empty() {
-                known.asked = Some(now);
+                return Ok(known.list.clone());
             }
-            known.list.clone()
-        };
-        let answer = resolve().and_then(|list| match list.is_empty() {
-            true => Err(io::Error::new(ErrorKind::NotFound, "it has no address")),
-            false => Ok(list),
-        });
-        match answer {
-            Ok(list) => {
-                let mut known = self.known();
-                known.list.clone_from(&list);
-                known.asked = Some(now);
-                known.failed = None;
-                Ok(Found { list, is_new: true, outdated: None })
+            let now = (resolver.now)();
+            if known.may_ask(now, Duration::ZERO) {
+                return self.ask(known, now, name, resolver);
             }
-            Err(e) if before.is_empty() => {
-                self.known().failed = Some((now, e.kind(), e.to_string()));
-                Err(e)
+            if let Some(failure) = known.failure() {
+                return Err(failure);
             }
-            Err(e) => Ok(Found { list: before, is_new: false, outdated: Some(e) }),
+            let waited = known.asking.map(|since| now.saturating_duration_since(since));
+            let left = PATIENCE.saturating_sub(waited.unwrap_or_default());
+            if left.is_zero() {
+                return Err(io::Error::new(ErrorKind::TimedOut, "the resolver does not answer"));
+            }
+            let woken = self.answered.wait_timeout(known, left);
+            known = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Asks again for addresses that are of no use, unless somebody has just asked. `None` where
-    /// nothing new was learnt.
+    /// Asks the resolver again, unless somebody is at it or its last answer is younger than
+    /// `min_age`; then `None`.
     pub(super) fn renew(
         &self,
-        now: Instant,
-        resolve: impl FnOnce() -> io::Result<Vec<SocketAddr>>,
-    ) -> Option<Vec<SocketAddr>> {
-        let found = self.find(now, ASK_AGAIN, resolve).ok()?;
-        found.is_new.then_some(found.list)
+        name: &str,
+        min_age: Duration,
+        resolver: &Resolver<'_>,
+    ) -> Option<io::Result<Vec<SocketAddr>>> {
+        let (known, now) = (self.known(), (resolver.now)());
+        known.may_ask(now, min_age).then(|| self.ask(known, now, name, resolver))
     }
 
-    /// The address that took the last connection.
-    pub(super) fn last(&self) -> Option<SocketAddr> {
-        self.known().last
+    fn ask(
+        &self,
+        mut known: MutexGuard<'_, Known>,
+        begin: Instant,
+        name: &str,
+        resolver: &Resolver<'_>,
+    ) -> io::Result<Vec<SocketAddr>> {
+        known.asking = Some(begin);
+        drop(known);
+        let _asking = Asking(self);
+        let answer = (resolver.resolve)(name).and_then(|list| match list.is_empty() {
+            true => Err(io::Error::new(ErrorKind::NotFound, "it has no address")),
+            false => Ok(list),
+        });
+        let end = (resolver.now)();
+        let mut known = self.known();
+        known.answered = Some(end);
+        // A slow resolver is left alone for longer: it would hold up one request after the other.
+        known.pause = ASK_AGAIN.max(end.saturating_duration_since(begin));
+        match &answer {
+            Ok(list) => {
+                known.list.clone_from(list);
+                known.failure = None;
+            }
+            Err(e) if known.list.is_empty() => known.failure = Some((e.kind(), e.to_string())),
+            Err(_) => {}
+        }
+        answer
     }
 
-    /// Notes which address took a connection.
-    pub(super) fn remember(&self, address: SocketAddr) {
-        self.known().last = Some(address);
+    /// Why the name is unknown, where the resolver was asked in vain.
+    pub(super) fn failure(&self) -> Option<io::Error> {
+        self.known().failure()
+    }
+
+    /// Whether there are addresses.
+    pub(super) fn is_known(&self) -> bool {
+        !self.known().list.is_empty()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TTL: Duration = Duration::from_secs(60);
-
-    fn address(last: u8) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, last], 8009))
-    }
-
-    fn fails() -> io::Result<Vec<SocketAddr>> {
-        Err(io::Error::new(ErrorKind::TimedOut, "the resolver is away"))
-    }
-
-    fn must_not_ask() -> io::Result<Vec<SocketAddr>> {
-        panic!("the resolver is asked")
-    }
-
-    #[test]
-    fn a_name_is_resolved_once_until_its_time_is_over() {
-        let (names, start) = (Addresses::default(), Instant::now());
-        let first = names.find(start, TTL, || Ok(vec![address(1)])).unwrap();
-        assert_eq!((first.list, first.is_new), (vec![address(1)], true));
-        let just_before = start + TTL - Duration::from_millis(1);
-        let second = names.find(just_before, TTL, must_not_ask).unwrap();
-        assert_eq!((second.list, second.is_new), (vec![address(1)], false));
-        let third = names.find(start + TTL, TTL, || Ok(vec![address(2)])).unwrap();
-        assert_eq!((third.list, third.is_new), (vec![address(2)], true));
-    }
-
-    #[test]
-    fn while_one_thread_asks_again_the_others_use_what_is_known() {
-        let (names, start) = (Addresses::default(), Instant::now());
-        names.find(start, TTL, || Ok(vec![address(1)])).unwrap();
-        let later = start + TTL;
-        let found = names.find(later, TTL, || {
-            let other = names.find(later, TTL, must_not_ask).unwrap();
-            assert_eq!(other.list, [address(1)]);
-            Ok(vec![address(2)])
-        });
-        assert_eq!(found.unwrap().list, [address(2)]);
-    }
-
-    #[test]
-    fn old_addresses_outlive_a_resolver_that_is_away() {
-        let (names, start) = (Addresses::default(), Instant::now());
-        names.find(start, TTL, || Ok(vec![address(1)])).unwrap();
-        let found = names.find(start + TTL, TTL, fails).unwrap();
-        assert_eq!(found.list, [address(1)]);
-        assert_eq!(found.outdated.unwrap().to_string(), "the resolver is away");
-        let again = names.find(start + TTL, TTL, must_not_ask).unwrap();
-        assert!(again.outdated.is_none(), "one question and one line for all");
-    }
-
-    #[test]
-    fn an_unknown_name_is_asked_for_once_a_second() {
-        let (names, start) = (Addresses::default(), Instant::now());
-        assert!(names.find(start, TTL, || Ok(vec![])).is_err());
-        let error = names.find(start, TTL, must_not_ask).unwrap_err();
-        assert_eq!(
-            (error.kind(), error.to_string().as_str()),
-            (ErrorKind::NotFound, "it has no address")
-        );
-        let found = names.find(start + ASK_AGAIN, TTL, || Ok(vec![address(1)])).unwrap();
-        assert!(found.is_new);
-        assert!(names.find(start + ASK_AGAIN, TTL, must_not_ask).is_ok());
-    }
-
-    #[test]
-    fn useless_addresses_are_renewed_before_their_time_but_once_a_second() {
-        let (names, start) = (Addresses::default(), Instant::now());
-        names.find(start, TTL, || Ok(vec![address(1)])).unwrap();
-        assert_eq!(names.renew(start, must_not_ask), None);
-        let later = start + ASK_AGAIN;
-        assert_eq!(names.renew(later, || Ok(vec![address(2)])), Some(vec![address(2)]));
-        assert_eq!(names.renew(later, must_not_ask), None);
-        assert_eq!(names.renew(later + ASK_AGAIN, fails), None);
-        assert_eq!(names.find(later + ASK_AGAIN, TTL, must_not_ask).unwrap().list, [address(2)]);
-    }
-}
+#[path = "addresses_tests.rs"]
+mod tests;

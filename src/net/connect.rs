@@ -2,15 +2,16 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use thiserror::Error;
 
+use super::Names;
 use super::Stream;
-use super::addresses::Addresses;
+use super::addresses::Resolver;
 use crate::config::{ConnectOptions, Target};
 
 /// Why there is no connection.
@@ -74,15 +75,6 @@ pub struct Connector<'c> {
     pub names: &'c Names,
 }
 
-/// What a process knows of the names in one worker's configuration.
-#[derive(Debug, Default)]
-pub struct Names {
-    host: Addresses,
-    source: Addresses,
-    /// Whether it was said that `source` is of no use.
-    source_was_told: AtomicBool,
-}
-
 /// Something worth a line that did not keep a connection from being opened.
 #[derive(Debug, Error)]
 pub enum Notice {
@@ -129,17 +121,6 @@ impl Notice {
     }
 }
 
-/// The addresses of a host, in the resolver's order.
-///
-/// # Errors
-/// What the resolver says.
-pub fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    (host, port).to_socket_addrs().map(Iterator::collect)
-}
-
-/// [`resolve`], or what stands in its place in a test.
-type Resolve<'r> = &'r dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
-
 /// Addresses that failed, with their errors.
 #[derive(Default)]
 struct Attempts {
@@ -160,31 +141,31 @@ impl Attempts {
 impl Connector<'_> {
     /// Connects. A name with several addresses is tried address by address, the one that took the
     /// last connection first, each with the whole `socket_connect_timeout`. Where all of them fail
-    /// the name is resolved again and new addresses are tried as well.
+    /// the name is resolved again and new addresses are tried as well. Otherwise the resolver is
+    /// asked only for a name of which nothing is known.
     ///
     /// `tell` gets what the log should know beside the result.
     ///
     /// # Errors
     /// [`ConnectError`].
     pub fn connect(&self, tell: &mut dyn FnMut(&Notice)) -> Result<Stream, ConnectError> {
-        self.connect_at(Instant::now(), &resolve, tell)
+        self.connect_by(&Resolver::SYSTEM, tell)
     }
 
-    fn connect_at(
+    fn connect_by(
         &self,
-        now: Instant,
-        resolve: Resolve<'_>,
+        resolver: &Resolver<'_>,
         tell: &mut dyn FnMut(&Notice),
     ) -> Result<Stream, ConnectError> {
         match self.target {
             Target::Tcp { host, port } => match host.parse::<IpAddr>() {
                 Ok(ip) => {
-                    let sources = self.sources(now, resolve, tell);
+                    let sources = self.sources(resolver, tell);
                     let mut attempts = Attempts::default();
                     let addresses = vec![SocketAddr::new(ip, *port)];
                     self.try_all(addresses, &sources, &mut attempts).ok_or_else(|| failed(attempts))
                 }
-                Err(_) => self.connect_name(host, *port, now, resolve, tell),
+                Err(_) => self.connect_name(host, *port, resolver, tell),
             },
             Target::Never { why, .. } => Err(ConnectError::Never(why.clone())),
             #[cfg(unix)]
@@ -203,27 +184,35 @@ impl Connector<'_> {
         &self,
         host: &str,
         port: u16,
-        now: Instant,
-        resolve: Resolve<'_>,
+        resolver: &Resolver<'_>,
         tell: &mut dyn FnMut(&Notice),
     ) -> Result<Stream, ConnectError> {
+        let with_port = |mut list: Vec<SocketAddr>| {
+            list.iter_mut().for_each(|address| address.set_port(port));
+            list
+        };
         let known = &self.names.host;
-        let ask = || resolve(host, port);
         let found = known
-            .find(now, self.options.dns_ttl, ask)
+            .find(host, resolver)
             .map_err(|source| ConnectError::Resolve { host: host.to_owned(), source })?;
-        if let Some(error) = found.outdated {
-            tell(&Notice::Outdated { host: host.to_owned(), error });
-        }
-        let sources = self.sources(now, resolve, tell);
+        let sources = self.sources(resolver, tell);
         let mut attempts = Attempts::default();
-        if let Some(stream) = self.try_all(found.list, &sources, &mut attempts) {
+        if let Some(stream) = self.try_all(with_port(found), &sources, &mut attempts) {
             if !attempts.text.is_empty() {
                 tell(&Notice::Fallback(attempts.text));
             }
             return Ok(stream);
         }
-        let mut unknown = known.renew(now, ask).unwrap_or_default();
+        let renewed = match known.renew(host, Duration::ZERO, resolver) {
+            // Another thread may have asked meanwhile.
+            None => known.find(host, resolver).unwrap_or_default(),
+            Some(Ok(list)) => list,
+            Some(Err(error)) => {
+                tell(&Notice::Outdated { host: host.to_owned(), error });
+                Vec::new()
+            }
+        };
+        let mut unknown = with_port(renewed);
         unknown.retain(|address| !attempts.tried.contains(address));
         if unknown.is_empty() {
             return Err(failed(attempts));
@@ -233,25 +222,46 @@ impl Connector<'_> {
     }
 
     /// The local addresses to connect from; none where the system chooses.
-    fn sources(
-        &self,
-        now: Instant,
-        resolve: Resolve<'_>,
-        tell: &mut dyn FnMut(&Notice),
-    ) -> Vec<SocketAddr> {
+    fn sources(&self, resolver: &Resolver<'_>, tell: &mut dyn FnMut(&Notice)) -> Vec<SocketAddr> {
         let Some(source) = &self.options.source else {
             return Vec::new();
         };
         if let Ok(ip) = source.parse::<IpAddr>() {
             return vec![SocketAddr::new(ip, 0)];
         }
-        match self.names.source.find(now, self.options.dns_ttl, || resolve(source, 0)) {
-            Ok(found) => found.list,
-            Err(error) => {
-                if !self.names.source_was_told.swap(true, Ordering::Relaxed) {
-                    tell(&Notice::NoSource { source_name: source.clone(), error });
-                }
-                Vec::new()
+        let known = &self.names.source;
+        // A request can do without, so that it does not wait for the resolver a second time.
+        let found = known.failure().map_or_else(|| known.find(source, resolver), Err);
+        found.unwrap_or_else(|error| {
+            if !self.names.source_was_told.swap(true, Ordering::Relaxed) {
+                tell(&Notice::NoSource { source_name: source.clone(), error });
+            }
+            Vec::new()
+        })
+    }
+
+    /// Asks again for the names whose addresses are older than `dns_ttl`. Takes as long as the
+    /// resolver does, so this is not for a thread that serves a request.
+    ///
+    /// `tell` gets what the log should know.
+    pub fn renew_names(&self, tell: &mut dyn FnMut(&Notice)) {
+        self.renew_names_by(&Resolver::SYSTEM, tell);
+    }
+
+    fn renew_names_by(&self, resolver: &Resolver<'_>, tell: &mut dyn FnMut(&Notice)) {
+        let Target::Tcp { host, .. } = self.target else {
+            return;
+        };
+        let names =
+            [(Some(host), &self.names.host), (self.options.source.as_ref(), &self.names.source)];
+        for (name, known) in names {
+            let Some(name) = name.filter(|name| name.parse::<IpAddr>().is_err()) else {
+                continue;
+            };
+            let renewed = known.renew(name, self.options.dns_ttl, resolver);
+            // Where nothing is known the requests say so.
+            if let (Some(Err(error)), true) = (renewed, known.is_known()) {
+                tell(&Notice::Outdated { host: name.clone(), error });
             }
         }
     }
@@ -265,13 +275,13 @@ impl Connector<'_> {
         if self.options.prefer_ipv6 {
             addresses.sort_by_key(SocketAddr::is_ipv4);
         }
-        let last = self.names.host.last();
+        let last = *self.names.last();
         addresses.sort_by_key(|address| Some(*address) != last);
         for address in addresses {
             match self.open_from(address, sources) {
                 Ok(stream) => {
                     if Some(address) != last {
-                        self.names.host.remember(address);
+                        *self.names.last() = Some(address);
                     }
                     return Some(stream);
                 }

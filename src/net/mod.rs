@@ -3,9 +3,11 @@
 
 mod addresses;
 mod connect;
+mod names;
 mod probe;
 mod stream;
 
-pub use connect::{ConnectError, Connector, Names, Notice, resolve};
+pub use connect::{ConnectError, Connector, Notice};
+pub use names::{NameCache, Names};
 pub use probe::IdleState;
 pub use stream::{Deadline, SendError, Stream, is_timeout};

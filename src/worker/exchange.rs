@@ -239,7 +239,15 @@ impl<'x, R: Request> Drive<'x, R> {
         // A peer that sends a packet byte by byte has the same time for all of it.
         let timeout = match *deadline {
             Some(deadline) if !inbox.unread().is_empty() => {
-                deadline.remaining().ok_or_else(timed_out)?
+                let left = deadline.remaining().ok_or_else(timed_out)?;
+                // Within a packet the worker's patience with the socket counts as well.
+                match self.timeouts.socket.filter(|socket| *socket < left) {
+                    Some(socket) => {
+                        let timed_out = || Failure::SocketTimeout(socket);
+                        return self.recv(inbox, Some(socket), missing, timed_out);
+                    }
+                    None => left,
+                }
             }
             _ => {
                 *deadline = Some(Deadline::after(limit));

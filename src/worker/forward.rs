@@ -28,7 +28,7 @@ pub struct Worker {
     config: Ajp13Config,
     pool: Pool,
     peer: String,
-    names: Names,
+    pub(super) names: Names,
     memory: Arc<dyn Memory>,
     position: usize,
     /// Held by the thread that looks after the idle connections.
@@ -55,11 +55,16 @@ pub enum Outcome {
 
 impl Worker {
     /// A worker without connections, at a position of `memory`.
-    pub fn new(config: Ajp13Config, memory: Arc<dyn Memory>, position: usize) -> Self {
+    pub fn new(
+        config: Ajp13Config,
+        names: Names,
+        memory: Arc<dyn Memory>,
+        position: usize,
+    ) -> Self {
         Self {
             pool: Pool::new(config.pool_size),
             peer: config.target.to_string(),
-            names: Names::default(),
+            names,
             config,
             memory,
             position,

@@ -173,3 +173,17 @@ fn an_engine_that_is_never_contacted_is_said_with_its_cause() {
     assert_eq!(request.logged(said), 1, "{:?}", request.log);
     assert!(request.pauses.borrow().is_empty(), "there is nothing to wait for");
 }
+
+#[test]
+fn within_a_packet_both_timeouts_count() {
+    let (config, engine) = engine(vec![vec![b"AB\x00".to_vec(), vec![]]]);
+    let worker = worker(Ajp13Config {
+        reply_timeout: Some(Duration::from_secs(20)),
+        socket_timeout: Some(Duration::from_millis(30)),
+        ..config
+    });
+    let mut request = Memory::get();
+    assert_eq!(run(&worker, &mut request), Outcome::Refused(502));
+    assert_eq!(request.logged("(w) socket_timeout"), 1, "{:?}", request.log);
+    engine.join().unwrap();
+}

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use super::endpoint::Connection;
 use super::error::PingError;
 use super::forward::Worker;
+use crate::config::Ajp13Config;
 use crate::jk_log;
 use crate::log::{Level, Log};
-use crate::net::IdleState;
+use crate::net::{Connector, IdleState};
 
 /// Decides which thread of a process runs maintenance: of all that ask, one per interval.
 #[derive(Debug)]
@@ -76,6 +77,16 @@ impl Worker {
         if let (Some(interval), Some(timeout)) = (interval, timeout) {
             self.ping_idle(now, interval, timeout, log);
         }
+    }
+
+    /// Asks the resolver again for the names whose addresses are older than `dns_ttl`. Takes as long
+    /// as the resolver does: it is for a thread that serves no requests.
+    pub fn renew_names(&self, log: &impl Log) {
+        let Ajp13Config { target, connect, name, .. } = self.config();
+        let connector = Connector { target, options: connect, names: &self.names };
+        connector.renew_names(&mut |notice| {
+            jk_log!(*log, Level::Warn, "({name}) {}: {notice}", notice.event());
+        });
     }
 
     /// Connections that idle closing leaves open. As in C mod_jk it can always close one, so that

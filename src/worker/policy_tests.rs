@@ -9,6 +9,7 @@ use super::{Outcome, Worker};
 use crate::ajp::message::{encode_body_chunk, encode_end};
 use crate::config::{Ajp13Config, StatusList};
 use crate::host::Policy;
+use crate::net::Names;
 use crate::shared::WorkerState;
 
 fn get(policy: Policy<'static>) -> Memory {
@@ -91,7 +92,11 @@ fn a_connection_that_must_not_be_used_again_is_closed_after_the_response() {
 fn the_server_answers_errors_itself_and_the_connection_stays_good() {
     let script = vec![
         answer_with(404, &[("X-Engine", "1")], b"engine page"),
-        answer_with(401, &[("WWW-Authenticate", "Basic"), ("X-Engine", "1")], b"engine page"),
+        answer_with(
+            401,
+            &[("WWW-Authenticate", "Basic"), ("X-Engine", "1"), ("www-authenticate", "Bearer")],
+            b"engine page",
+        ),
         answer_with(399, &[], b"below"),
     ];
     let (config, engine) = engine(vec![script]);
@@ -102,7 +107,7 @@ fn the_server_answers_errors_itself_and_the_connection_stays_good() {
     assert!(request.sent_headers.is_empty());
     let mut request = get(replacing(400));
     assert_eq!(run(&worker, &mut request), Outcome::ServerError(401));
-    assert_eq!(request.sent_headers, ["challenge: Basic"]);
+    assert_eq!(request.sent_headers, ["challenge: Basic", "challenge: Bearer"]);
     let mut request = get(replacing(400));
     assert_eq!(run(&worker, &mut request), Outcome::Completed);
     assert_eq!(request.client, b"below");
@@ -142,7 +147,7 @@ fn beyond_the_busy_limit_requests_are_refused_and_the_pooled_connection_stays() 
     let (config, engine) = engine(vec![vec![answer(b"one"), answer(b"two")]]);
     let memory = Arc::new(vec![WorkerState::default()]);
     let config = Ajp13Config { busy_limit: Some(1), ..config };
-    let worker = Worker::new(config, memory.clone(), 0);
+    let worker = Worker::new(config, Names::default(), memory.clone(), 0);
     assert_eq!(run(&worker, &mut Memory::get()), Outcome::Completed);
     let (elsewhere, _) = memory[0].enter();
     let mut request = Memory::get();

@@ -19,6 +19,7 @@ use crate::config::{
 };
 use crate::host::{BodyError, Facts, Policy, Request, RequestBody, ResponseError};
 use crate::log::{Level, Log, Site};
+use crate::net::Names;
 use crate::shared::WorkerState;
 
 /// A request in memory.
@@ -256,7 +257,7 @@ pub(super) fn config(port: u16) -> Ajp13Config {
 }
 
 pub(super) fn worker(config: Ajp13Config) -> Worker {
-    Worker::new(config, Arc::new(vec![WorkerState::default()]), 0)
+    Worker::new(config, Names::default(), Arc::new(vec![WorkerState::default()]), 0)
 }
 
 pub(super) fn answer(body: &[u8]) -> Vec<u8> {

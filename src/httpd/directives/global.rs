@@ -83,7 +83,8 @@ pub(super) fn strict(line: &mut Line<'_>, on: bool) {
 
 /// A number of seconds read as C mod_jk reads it, with a warning where it is none.
 pub(super) fn seconds_or_warning(line: &mut Line<'_>, text: &[u8]) -> Duration {
-    let seconds = u64::try_from(number(text)).unwrap_or(0);
+    let most = u64::try_from(i32::MAX).unwrap_or(u64::MAX);
+    let seconds = u64::try_from(number(text)).unwrap_or(0).min(most);
     if whole_number(text).is_none() {
         let what = format!(
             "\"{}\" is not a number of seconds, it is read as {seconds}",

@@ -18,6 +18,7 @@ pub(super) fn extract_ssl(line: &mut Line<'_>, on: bool) {
 }
 
 pub(super) fn options(line: &mut Line<'_>, words: &CStr) {
+    line.set(|raw, place| raw.options_place = Some(place));
     let mut rest = words.as_ptr();
     while let Some(word) = line.next_word(&mut rest) {
         let Some(raw) = line.raw() else { return };

@@ -115,7 +115,12 @@ fn only_mounts_may_stand_in_a_section() {
 }
 
 /// Each line, and what is said about it.
-const MISTAKES: [(&str, &str); 14] = [
+const MISTAKES: [(&str, &str); 15] = [
+    (
+        "JkWatchdogInterval 9223372036854775807",
+        "warning: JkWatchdogInterval: \"9223372036854775807\" is not a number of seconds, it is read \
+         as 2147483647; use a whole number without a unit, such as 60",
+    ),
     (
         "JkMountCopy Some",
         "JkMountCopy: JkMountCopy must be All, On or Off; use All or Off in the main server, On or \
@@ -248,4 +253,21 @@ fn mounts_that_no_virtual_host_inherits_are_warned_of() {
     check(&format!("{}{}", host(""), host("JkMountCopy On")), &[]);
     check(&format!("JkMountCopy All\n{}", host("")), &[]);
     check(&format!("JkMountCopy All\n{}", host("JkMountCopy Off")), &[lost]);
+}
+
+#[test]
+fn an_option_that_a_shared_table_takes_away_is_warned_of() {
+    let lines = |main: &str, host: &str| {
+        format!(
+            "JkWorkerProperty worker.list=w\nJkWorkerProperty worker.w.port=1\nJkMount /a w\n{main}\n\
+             <VirtualHost *:81>\n{host}\nJkMountCopy On\n</VirtualHost>"
+        )
+    };
+    let option = "JkOptions +RejectUnsafeURI";
+    let warning = "warning: conf/test.conf:6: JkOptions: RejectUnsafeURI has no effect here: the \
+                   virtual host has the main server's rules, and the main server's option with \
+                   them; set the option in the main server, or mount something in the virtual host";
+    accepted(with(&lines("", option)), &[warning]);
+    accepted(with(&lines(option, option)), &[]);
+    accepted(with(&lines("", &format!("{option}\nJkMount /b w"))), &[]);
 }

@@ -270,7 +270,7 @@ fn a_request_log_is_written_whatever_the_level_is() {
 fn lines_begin_with_the_stamp_of_their_server() {
     let engine = Engine::recording().start();
     let httpd = with(
-        "JkLogFile logs/jk.log\nJkLogLevel debug\nJkLogStampFormat \"<main %Q> \"\nJkMount /* w",
+        "JkLogFile logs/jk.log\nJkLogLevel debug\nJkLogStampFormat \"<main%t%Q> \"\nJkMount /* w",
     )
     .worker("w", &engine.endpoint())
     .vhost("other.test", "JkLogStampFormat \"<host %q %Q> \"\nJkMount /* w")
@@ -284,7 +284,8 @@ fn lines_begin_with_the_stamp_of_their_server() {
         let shape = |c: char| if c.is_ascii_digit() { '9' } else { c };
         stamp.chars().map(shape).collect::<String>()
     };
-    assert_eq!(stamp_of(httpd.addr(), "/a"), "<main 999");
+    // The tab is the administrator's.
+    assert_eq!(stamp_of(httpd.addr(), "/a"), "<main\t999");
     assert_eq!(stamp_of(httpd.vhost("other.test"), "/b"), "<host %q 999");
-    assert_eq!(stamp_of(httpd.vhost("same.test"), "/c"), "<main 999");
+    assert_eq!(stamp_of(httpd.vhost("same.test"), "/c"), "<main\t999");
 }

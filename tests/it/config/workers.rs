@@ -1,6 +1,6 @@
 //! Where workers come from: the workers file, JkWorkerProperty, both, or neither.
 
-use super::{accepted, with};
+use super::{accepted, said, with};
 use crate::support::client;
 use crate::support::engine::Engine;
 use crate::support::httpd::{Httpd, Module};
@@ -92,6 +92,36 @@ fn workers_of_other_types_answer_503() {
     ] {
         assert!(log.contains(said), "{said} is missing in\n{log}");
     }
+}
+
+#[test]
+fn every_host_without_address_is_named_once() {
+    // No resolver asks the net for a name with an empty label.
+    let properties = "worker.list=w,v,lb,lb2\nworker.w.host=nowhere..invalid\n\
+        worker.v.host=nowhere..invalid\nworker.lb.type=lb\nworker.lb.balance_workers=m,off\n\
+        worker.lb2.type=lb\nworker.lb2.balance_workers=m\nworker.m.host=nowhere..invalid\n\
+        worker.off.host=nowhere..invalid\nworker.off.port=0";
+    let result = with("").workers(properties).config_test();
+    let told = said(&result);
+    let told: Vec<_> = told
+        .iter()
+        .filter_map(|line| line.split_once(": \"nowhere..invalid\" cannot be resolved now ("))
+        .map(|(place, rest)| (place, rest.rsplit_once("): ").map(|(_, effect)| effect)))
+        .collect();
+    let remedy = "correct the name, or make it known to this host";
+    let requests = format!("requests get 503 until it can; {remedy}");
+    let member = format!("its balancer does without this member until it can; {remedy}");
+    assert_eq!(
+        told,
+        [
+            ("warning: conf/workers.properties:2: worker.w.host", Some(requests.as_str())),
+            ("warning: conf/workers.properties:3: worker.v.host", Some(requests.as_str())),
+            ("warning: conf/workers.properties:8: worker.m.host", Some(member.as_str())),
+        ],
+        "{}",
+        result.output
+    );
+    assert!(result.status.success(), "{}", result.output);
 }
 
 #[test]

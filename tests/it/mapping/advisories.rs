@@ -264,3 +264,63 @@ fn cve_2023_41081_what_is_not_mounted_is_never_forwarded() {
         assert_eq!(answer.worker(), None, "{path}");
     }
 }
+
+/// A file of the application is authorised by the path under which it is served.
+#[test]
+fn no_path_parameter_leads_past_an_access_rule_under_autoalias() {
+    let engines = Engines::start(&["w"]);
+    let httpd = engines
+        .httpd(Module::Ours)
+        .file("webapps/app/private/page", GUARDED)
+        .file("webapps/app/WEB-INF/web.xml", GUARDED)
+        .file("webapps/app/style.css", STATIC)
+        .config(
+            "JkAutoAlias @ROOT@/webapps
+             <Directory @ROOT@/webapps>
+             Require all granted
+             </Directory>
+             <Location /app/private>
+             Require all denied
+             </Location>",
+        )
+        .start();
+    let length = if std::env::var_os("JK_LONG").is_some() { 4 } else { 3 };
+    let mut targets = Vec::new();
+    for insert in sequences(&[";", "/", ".", "x"], length) {
+        for path in ["/app/private/page", "/app/WEB-INF/web.xml"] {
+            targets.extend(with_insert(path, &insert));
+        }
+    }
+    for (target, answer) in targets.iter().zip(ask(httpd.addr(), &targets)) {
+        let body = String::from_utf8_lossy(&answer.body);
+        assert!(!body.contains(GUARDED), "{target} gives {}: {body}", answer.status);
+    }
+    let open = ["/app/style.css", "/app/style.css;jsessionid=1", "/app;x/style.css"];
+    for (target, answer) in open.iter().zip(ask(httpd.addr(), &open.map(str::to_owned))) {
+        assert_eq!(String::from_utf8_lossy(&answer.body), STATIC, "{target}");
+    }
+}
+
+/// What a `<Location>` gives to a worker stays below that location for Tomcat as well.
+#[test]
+fn no_path_parameter_leads_out_of_a_location_with_a_handler() {
+    let location =
+        "<Location /env>\nSetHandler jakarta-servlet\nSetEnv JK_WORKER_NAME w\n</Location>";
+    let engines = Engines::start(&["w"]);
+    let httpd = site(engines.httpd(Module::Ours))
+        .modules(&["env"])
+        .config(&format!("{MOUNTS}\n{location}"))
+        .start();
+    let length = if std::env::var_os("JK_LONG").is_some() { 6 } else { 4 };
+    let inserts = sequences(&[";", "/", ".", "..", "x"], length);
+    let targets: Vec<String> =
+        inserts.iter().map(|insert| format!("/env{insert}/app/private/page")).collect();
+    let mut forwarded = 0;
+    for (target, answer) in targets.iter().zip(ask(httpd.addr(), &targets)) {
+        let Some((_, uri)) = &answer.forwarded else { continue };
+        forwarded += 1;
+        let path = tomcat(uri).unwrap_or_default();
+        assert!(path.starts_with("/env/") || is_mounted(&path), "{target} reaches {path} as {uri}");
+    }
+    assert!(forwarded > 10, "{forwarded}");
+}

@@ -3,11 +3,11 @@
 
 use std::io;
 
-use crate::support::Gate;
 use crate::support::client::{self, Client};
 use crate::support::engine::{Action, Conn, Engine, echo};
 use crate::support::httpd::{Httpd, Module};
 use crate::support::packet::{self, Request};
+use crate::support::{Gate, wait_until};
 
 /// Answers with the status that the path ends with.
 fn statuses(conn: &mut Conn, request: &Request) -> io::Result<Action> {
@@ -181,5 +181,49 @@ fn hop_by_hop_headers_and_underscores_pass_as_the_options_say() {
         let found: Vec<&str> =
             sent.iter().map(|(name, _)| name).filter(|name| passed(name)).copied().collect();
         assert_eq!(found, expected, "{module:?} {option}");
+    }
+}
+
+/// The engine's challenge belongs to its own answer, not to the error of a client that breaks off.
+#[test]
+fn a_challenge_does_not_stand_on_another_error() {
+    let engine = Engine::scripted(|conn, _| {
+        conn.send(&packet::send_headers(401, "", &[("WWW-Authenticate", "Basic")]))?;
+        conn.send(&packet::get_body_chunk(8000))?;
+        Ok(Action::Hold)
+    })
+    .start();
+    let httpd = Httpd::builder(Module::Ours)
+        .worker("w", &engine.endpoint())
+        .mount("/w/*", "\"w;use_server_errors=400\"")
+        .start();
+    let mut client = Client::connect(httpd.addr());
+    let head = client::head("POST", "/w/x", &[("Transfer-Encoding", "chunked")]);
+    client.send(format!("{head}\r\n").as_bytes()).expect("sent");
+    engine.wait_until("the request", |seen| !seen.requests.is_empty());
+    client.send(b"nonsense\r\n").expect("sent");
+    let answer = client.read_response("POST");
+    assert_eq!((answer.status(), answer.header("WWW-Authenticate")), (400, None), "{answer:?}");
+}
+
+/// Log formats read the variables that CGI programs get.
+#[test]
+fn the_environment_has_the_variables_of_cgi() {
+    for module in Module::BOTH {
+        let engine = Engine::recording().start();
+        let httpd = Httpd::builder(module)
+            .modules(&["log_config"])
+            .config(
+                "LogFormat \"%U %{SERVER_ADDR}e %{REMOTE_ADDR}e %{HTTP_X_OWN}e\" short\n\
+                 CustomLog logs/access.log short",
+            )
+            .worker("w", &engine.endpoint())
+            .mount("/w/*", "w")
+            .start();
+        let mut client = Client::connect(httpd.addr());
+        assert_eq!(client.request("GET", "/w/x", &[("X-Own", "1")], b"").status(), 200);
+        let log = || std::fs::read_to_string(httpd.path("logs/access.log")).unwrap_or_default();
+        wait_until("a line", || log().ends_with('\n'));
+        assert_eq!(log(), "/w/x 127.0.0.1 127.0.0.1 1\n", "{module:?}");
     }
 }
