@@ -104,11 +104,9 @@ fn pool_size(settings: &mut Settings<'_>, threads: usize, acquire_timeout: Durat
             continue;
         };
         if size == 0 {
-            let what = "a pool of 0 connections can serve no request";
-            settings.error(found, what, "use at least 1, or remove the line");
-            return threads;
-        }
-        if size < threads {
+            let what = "a pool of 0 connections serves no request: all of them get 503";
+            settings.warning(found, what, "use at least 1, or remove the line");
+        } else if size < threads {
             let what = format!(
                 "{size} connections for {threads} threads: when all are in use, further requests \
                  wait {} ms and get 503",

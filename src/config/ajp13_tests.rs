@@ -196,35 +196,57 @@ fn reads_odd_values_as_c_does_and_says_so() {
     );
 }
 
+/// As C mod_jk does: the other workers work.
 #[test]
-fn refuses_what_cannot_work() {
-    for (line, expected) in [
-        ("port=70000", "port: 70000 is not a port number; use a number from 1 to 65535"),
-        ("host=ivy:8010", "host: \"ivy:8010\" has a port; write host=ivy and port=8010"),
+fn warns_of_what_is_never_contacted() {
+    let never =
+        "the engine is never contacted, requests get 503, a member of a balancer is stopped";
+    let number = "use a number from 1 to 65535";
+    for (line, what, remedy) in [
+        ("port=0", "0 is no port number", number),
+        ("port=-1", "-1 is no port number", number),
+        ("port=65536", "65536 is no port number", number),
+        ("host=ivy:8010", "\"ivy:8010\" has a port", "write host=ivy and port=8010"),
+        ("host=[::1]", "\"[::1]\" has brackets around the address", "write host=::1"),
+        ("host=/run/ajp", "\"/run/ajp\" is a path", "use socket for the path of a Unix socket"),
         (
-            "connection_pool_size=0",
-            "connection_pool_size: a pool of 0 connections can serve no request; use at least \
-             1, or remove the line",
+            "host=i vy",
+            "\"i vy\" has a blank or a control character",
+            "use a host name or an address, such as localhost or ::1",
         ),
     ] {
-        let (_, problems) = read(line);
-        assert_eq!(problems, [format!("w:3: worker.a.{expected}")]);
+        let (config, problems) = read(line);
+        let property = line.split('=').next().unwrap_or_default();
+        assert_eq!(problems, [format!("w:3: worker.a.{property}: {what}: {never}; {remedy}")]);
+        let Target::Never { host, why } = config.target else { panic!("{line}") };
+        assert_eq!(host, line.strip_prefix("host=").unwrap_or("localhost"));
+        assert_eq!(why, format!("{property} {}; {remedy}", what));
     }
+    let (config, problems) = read("port=0\nhost=a b");
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(matches!(config.target, Target::Never { .. }));
 }
 
 #[test]
-fn warns_of_a_port_that_is_never_contacted() {
-    for port in ["0", "-1"] {
-        let (config, problems) = read(&format!("port={port}"));
-        assert_eq!(config.target, Target::Tcp { host: "localhost".to_string(), port: 0 });
-        assert_eq!(
-            problems,
-            [format!(
-                "w:3: worker.a.port: {port} means that the engine is never contacted, requests \
-                 get 503; use a number from 1 to 65535"
-            )]
-        );
-    }
+fn reads_a_large_port_as_c_does() {
+    let (config, problems) = read("port=73545");
+    assert_eq!(config.target, Target::Tcp { host: "localhost".to_string(), port: 8009 });
+    assert_eq!(
+        problems,
+        ["w:3: worker.a.port: 73545 is read as 8009, its lower 16 bits; use a number from 1 to \
+          65535"]
+    );
+}
+
+#[test]
+fn warns_of_a_pool_of_nothing() {
+    let said = "a pool of 0 connections serves no request: all of them get 503; use at least 1, or \
+                remove the line";
+    warned("connection_pool_size=0", &[said]);
+    let (config, problems) = read("cachesize=0");
+    assert_eq!((config.pool_size, config.pool_min_size), (0, 0));
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert_eq!(read("connection_pool_size=0\ncachesize=5").0.pool_size, 0);
 }
 
 /// What is said of one line, without its place.

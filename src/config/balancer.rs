@@ -89,7 +89,7 @@ pub struct Member {
     pub distance: i32,
     /// Share of the load, 1 or more.
     pub lbfactor: u32,
-    /// Which requests it gets at the start. [`Activation::Stopped`] when its port is 0.
+    /// Which requests it gets at the start. [`Activation::Stopped`] for [`Target::Never`].
     pub activation: Activation,
 }
 
@@ -167,7 +167,7 @@ pub(super) fn member(settings: &mut Settings<'_>, worker: Ajp13Config) -> Member
     let route = settings.label("route").or_else(|| old_route(settings));
     let route = route.unwrap_or_else(|| Label::from(settings.name));
     let domain = settings.label("domain").unwrap_or_else(|| route.before_dot());
-    let is_unreachable = matches!(worker.target, Target::Tcp { port: 0, .. });
+    let is_unreachable = matches!(worker.target, Target::Never { .. });
     let activation = activation(settings);
     Member {
         domain,

@@ -160,9 +160,12 @@ fn warns_of_a_redirect_to_nobody() {
 }
 
 #[test]
-fn a_member_without_a_port_is_stopped() {
-    let (config, _, _) = read("worker.m.port=0\nworker.m.activation=Active");
-    assert_eq!(config.members[0].activation, Activation::Stopped);
+fn a_member_that_is_never_contacted_is_stopped() {
+    for line in ["worker.m.port=0", "worker.m.host=ivy:8009"] {
+        let (config, _, has_errors) = read(&format!("{line}\nworker.m.activation=Active"));
+        assert_eq!(config.members[0].activation, Activation::Stopped);
+        assert!(!has_errors);
+    }
 }
 
 #[test]

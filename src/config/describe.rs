@@ -34,6 +34,7 @@ fn engine(config: &Ajp13Config) -> Vec<Fact> {
     let connect = &config.connect;
     let (host, port, socket) = match &config.target {
         Target::Tcp { host, port } => (escaped(host.as_bytes()), port.to_string(), NOT_SET.into()),
+        Target::Never { host, .. } => (escaped(host.as_bytes()), "0".into(), NOT_SET.into()),
         #[cfg(unix)]
         Target::Unix(path) => {
             let unused = || "not used".to_string();

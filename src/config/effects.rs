@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::{
     error::{Place, Problems},
     keys::{Key, Role, Status, WorkerKey},
+    line::key_text,
     properties::{Properties, Property},
     text::printable,
     worker::{WorkerConfig, WorkerName, Workers},
@@ -31,7 +32,7 @@ pub(super) fn warn_of_old_names(properties: &Properties, problems: &mut Problems
                 (format!("is the old name of {today}"), format!("write {today_s_line} instead"))
             }
         };
-        problems.warning(&found.place, printable(&found.key), what, remedy);
+        problems.warning(&found.place, key_text(&found.key), what, remedy);
     }
 }
 
@@ -44,19 +45,20 @@ pub(super) fn warn_of_no_effect(
     problems: &mut Problems,
 ) {
     let roles = roles(workers);
-    let is_listed = |worker: &[u8]| workers.find(worker).is_some();
+    let listed: HashSet<&[u8]> =
+        workers.workers.iter().map(|worker| worker.name().as_bytes()).collect();
+    let mistyped: HashSet<&[u8]> = mistyped.iter().map(WorkerName::as_bytes).collect();
     let mut effective: HashSet<(&Place, &str)> = HashSet::new();
     let mut useless: Vec<(&Property, &Key, &[Role])> = Vec::new();
     for found in properties.iter() {
         let Some((worker, key)) = known(found) else { continue };
         let Some(roles) = roles.get(worker) else { continue };
         let applies = match key.name {
-            "mount" => is_listed(worker),
+            "mount" => listed.contains(worker),
             _ => key.applies.iter().any(|role| roles.contains(role)),
         };
         let is_other = key.status == Status::Deprecated(None) || key.applies == [Role::Global];
-        let is_mistyped = mistyped.iter().any(|name| name.as_bytes() == worker);
-        if applies || is_other || is_mistyped {
+        if applies || is_other || mistyped.contains(worker) {
             effective.insert((&found.place, key.name));
         } else {
             useless.push((found, key, roles));

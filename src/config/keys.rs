@@ -206,7 +206,7 @@ pub const KEYS: [Key; 82] = [
         AJP,
         "threads per child",
         "connections",
-        "connections of one httpd process",
+        "connections of one httpd process; 0: every request gets 503",
     ),
     key(
         "connection_pool_timeout",
@@ -297,7 +297,7 @@ pub const KEYS: [Key; 82] = [
         "pings at connect (C), prepost (P), interval (I), or all (A)",
     ),
     key("ping_timeout", AJP, "10000", "ms", "longest wait for the answer to a ping"),
-    key("port", AJP, "8009", "", "port of the AJP connector; 0: never contacted"),
+    key("port", AJP, "8009", "", "port of the AJP connector; less than 1: never contacted"),
     key("prefer_ipv6", AJP, "off", "switch", "try IPv6 addresses first"),
     key("prefix", STATUS, "worker", "text", "first part of each key of the properties format"),
     key(

@@ -26,9 +26,63 @@ pub(super) fn without_comment(line: &[u8]) -> &[u8] {
     line.split(|byte| *byte == b'#').next().unwrap_or_default()
 }
 
-/// Key and value of a line, both trimmed and not empty; `None` when C mod_jk ignores the line.
+/// A key as a message shows it. Where the `=` is mistyped the value follows its name, and may be a
+/// secret: only the name is shown.
+pub(super) fn key_text(key: &[u8]) -> String {
+    printable(name_in(key))
+}
+
+/// The name of a worker that may be in no list, as a message shows it.
+pub(super) fn worker_text(worker: &[u8]) -> String {
+    let key = [b"worker.", worker].concat();
+    match is_of_secret(&key) {
+        true => printable(name_in(&key).strip_prefix(b"worker.").unwrap_or_default()),
+        false => printable(worker),
+    }
+}
+
+/// What is certainly a name at the beginning of a key.
+fn name_in(key: &[u8]) -> &[u8] {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+    let is_letter = |byte: &u8| is_plain(byte) || !byte.is_ascii();
+    let begin = |length: usize| key.get(..length).unwrap_or(key);
+    let plain = begin(key.iter().take_while(|byte| is_plain(byte)).count());
+    let name = match property_of(plain) {
+        Some(known) if known.is_secret() => plain,
+        _ => begin(key.iter().take_while(|byte| is_letter(byte)).count()),
+    };
+    match WorkerKey::parse(name) {
+        Some(parsed) if Key::find(parsed.property).is_none() => without_secret(name),
+        _ => name,
+    }
+}
+
+/// What ends with the name of a secret, where `.` or `-` or nothing stands in place of its `=`.
+fn without_secret(key: &[u8]) -> &[u8] {
+    const SECRET: &[u8] = b".secret";
+    let mut windows = key.windows(SECRET.len()).enumerate();
+    // A worker may have this name.
+    let found = windows.find(|(at, text)| *at > "worker".len() && *text == SECRET);
+    let Some((at, _)) = found else { return key };
+    let (name, rest) = key.split_at_checked(at.saturating_add(SECRET.len())).unwrap_or((key, b""));
+    match rest.starts_with(b"key") {
+        true => key.get(..name.len().saturating_add("key".len())).unwrap_or(key),
+        false => name,
+    }
+}
+
+/// What to write where a key goes on behind its name.
+fn write_value(key: &[u8]) -> Option<String> {
+    let name = name_in(key);
+    (name.len() < key.len() && property_of(name).is_some())
+        .then(|| format!("write {}=VALUE", printable(name)))
+}
+
+/// Key and value of a line, both trimmed and not empty; `None` when C mod_jk ignores the line. Messages
+/// name the key as `shown`.
 pub(super) fn split<'a>(
     line: &'a [u8],
+    shown: fn(&[u8]) -> String,
     place: &Place,
     problems: &mut Problems,
 ) -> Option<(&'a [u8], &'a [u8])> {
@@ -57,12 +111,9 @@ pub(super) fn split<'a>(
         return None;
     }
     if value.is_empty() {
-        problems.warning(
-            place,
-            printable(key),
-            "has no value and is ignored",
-            "write a value, or remove the line",
-        );
+        let remedy = write_value(key);
+        let remedy = remedy.unwrap_or_else(|| "write a value, or remove the line".to_string());
+        problems.warning(place, shown(key), "has no value and is ignored", remedy);
         return None;
     }
     Some((key, value))
@@ -81,19 +132,28 @@ fn leading_key(text: &[u8]) -> String {
 
 /// Whether a key may stand in a file: every custom variable, and `worker.…` with a known ending.
 pub(super) fn is_known(key: &[u8], place: &Place, problems: &mut Problems) -> bool {
-    let Some(WorkerKey { worker, property }) = WorkerKey::parse(key) else {
-        warn_of_near_miss(key, place, problems);
+    let Some(parsed) = WorkerKey::parse(key) else {
+        warn_of_near_miss(name_in(key), place, problems);
         return true;
     };
-    if Key::find(property).is_some() {
+    if Key::find(parsed.property).is_some() {
         return true;
     }
+    if let Some(remedy) = write_value(key) {
+        problems.error(place, key_text(key), "the name goes on without an '='", remedy);
+        return false;
+    }
+    let name = name_in(key);
+    let WorkerKey { worker, property } = WorkerKey::parse(name).unwrap_or(parsed);
     let remedy = match Key::nearest(property) {
         Some(name) => format!("did you mean worker.{}{name}?", dotted(worker)),
         None => "correct the name, or remove the line".to_string(),
     };
-    let what = format!("there is no worker property \"{}\"", printable(property));
-    problems.error(place, printable(key), what, remedy);
+    let what = match name.len() < key.len() {
+        true => "goes on with a character that no property has".to_string(),
+        false => format!("there is no worker property \"{}\"", printable(property)),
+    };
+    problems.error(place, key_text(key), what, remedy);
     false
 }
 
@@ -128,6 +188,11 @@ pub(super) fn property_of(key: &[u8]) -> Option<&'static Key> {
     let property = from_the_end.next()?;
     from_the_end.next()?;
     Key::find(property)
+}
+
+/// Whether the value of a key must never be shown.
+pub(super) fn is_of_secret(key: &[u8]) -> bool {
+    property_of(name_in(key)).is_some_and(Key::is_secret)
 }
 
 /// What a second line with a key means. C mod_jk looks at `_path` at the end of any name.

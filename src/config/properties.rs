@@ -5,7 +5,7 @@
 //! not UTF-8.
 #![forbid(unsafe_code)]
 
-use std::{collections::HashMap, fmt};
+use std::{collections::BTreeMap, fmt, ops::Bound};
 
 use super::{
     error::{Place, Problems},
@@ -42,7 +42,7 @@ pub struct Property {
 impl fmt::Debug for Property {
     // A custom variable may hold a secret that a worker takes over by `$(name)`, so no value is shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {}", printable(&self.key), self.place)
+        write!(f, "{} at {}", line::key_text(&self.key), self.place)
     }
 }
 
@@ -51,7 +51,8 @@ impl fmt::Debug for Property {
 pub struct Properties {
     is_map: bool,
     entries: Vec<Property>,
-    positions: HashMap<Vec<u8>, usize>,
+    /// Ordered, so that a reference finds what it takes over without a look at all the others.
+    positions: BTreeMap<Vec<u8>, usize>,
 }
 
 impl Properties {
@@ -120,7 +121,7 @@ impl Properties {
                 let key = text.split(|byte| *byte == b'=').next().unwrap_or_default();
                 let what = "the value goes on behind '#', which begins no comment here";
                 let remedy = "put the comment on a line of its own";
-                problems.warning(place, printable(line::trim(key)), what, remedy);
+                problems.warning(place, line::key_text(line::trim(key)), what, remedy);
             }
             self.read(text, place, environment, problems);
         }
@@ -141,9 +142,24 @@ impl Properties {
         self.entries.iter()
     }
 
+    /// Those whose key begins with `prefix`, in their order.
+    pub(super) fn below(&self, prefix: &[u8]) -> Vec<&Property> {
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let found = self.positions.range::<[u8], _>(from);
+        let mut found: Vec<usize> =
+            found.take_while(|(key, _)| key.starts_with(prefix)).map(|(_, at)| *at).collect();
+        found.sort_unstable();
+        found.into_iter().filter_map(|at| self.at(at)).collect()
+    }
+
     /// One of [`Properties::iter`] by its position.
     pub(super) fn at(&self, position: usize) -> Option<&Property> {
         self.entries.get(position)
+    }
+
+    /// How messages name a key. The paths of a map file hold no secret.
+    fn shown(&self) -> fn(&[u8]) -> String {
+        if self.is_map { printable } else { line::key_text }
     }
 
     fn read(
@@ -153,14 +169,14 @@ impl Properties {
         environment: Environment<'_>,
         problems: &mut Problems,
     ) {
-        let Some((key, value)) = line::split(text, place, problems) else { return };
+        let Some((key, value)) = line::split(text, self.shown(), place, problems) else { return };
         if !self.is_map && !line::is_known(key, place, problems) {
             return;
         }
         let value = self.replace_macros(key, value, place, environment, problems);
         if value.is_empty() {
             let what = "has no value after its macros were replaced and is ignored";
-            problems.warning(place, printable(key), what, "set the variable that it uses");
+            problems.warning(place, self.shown()(key), what, "set the variable that it uses");
             return;
         }
         self.merge(key, value, place, problems);
@@ -188,13 +204,13 @@ impl Properties {
             replaced.extend_from_slice(b"$(");
             replaced.extend_from_slice(name);
             replaced.push(b')');
-            let shown = match line::property_of(key) {
-                Some(known) if known.is_secret() => "a macro".to_string(),
-                _ => format!("$({})", printable(name)),
+            let shown = match line::is_of_secret(key) {
+                true => "a macro".to_string(),
+                false => format!("$({})", printable(name)),
             };
             problems.warning(
                 place,
-                printable(key),
+                self.shown()(key),
                 format!(
                     "{shown} is neither set above this line nor an environment variable, it stays \
                      as it is"
@@ -216,7 +232,7 @@ impl Properties {
             Kind::List => ',',
             Kind::Unique => {
                 let what = format!("is set again after {}, the last value is used", earlier.place);
-                problems.warning(place, printable(key), what, "keep one of the lines");
+                problems.warning(place, self.shown()(key), what, "keep one of the lines");
                 self.set(key, value, place);
                 return;
             }
@@ -226,7 +242,7 @@ impl Properties {
                      does",
                     earlier.place
                 );
-                problems.warning(place, printable(key), what, "keep one of the lines");
+                problems.warning(place, self.shown()(key), what, "keep one of the lines");
                 separator
             }
         };
@@ -470,6 +486,72 @@ mod tests {
         assert_eq!(problems.len(), 4);
         let shown = format!("{problems:?} {properties:?}");
         assert!(!shown.contains("s3cret"), "{shown}");
+    }
+
+    /// A secret may have `=`, so that what is before it becomes a part of the key.
+    #[test]
+    fn shows_no_secret_where_its_equals_sign_is_mistyped() {
+        let remedy = "write worker.a.secret=VALUE";
+        for line in [
+            "worker.a.secret:c2VjcmV0==",
+            "worker.a.secret c2VjcmV0=",
+            "worker.a.secret\tc2VjcmV0=x",
+            "worker.a.secret\u{a0}c2VjcmV0=x",
+            "worker.a.secret.c2VjcmV0==",
+            "worker.a.secret-c2VjcmV0=",
+            "worker.a.secretc2VjcmV0==",
+        ] {
+            let (properties, problems) = read(line.as_bytes());
+            let shown = format!("{problems:?} {properties:?}");
+            assert!(!shown.contains("c2V"), "{shown}");
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(problems[0].starts_with("w.properties:1: worker.a.secret: "), "{problems:?}");
+            assert!(problems[0].ends_with(remedy), "{problems:?}");
+        }
+        for (line, property) in [
+            ("worker.a.secretkey:c2V==", "worker.a.secretkey"),
+            ("worker.a.secrt:c2V==", "worker.a.secrt"),
+            ("workers.a.secret:c2V==", "workers.a.secret"),
+            ("my.secret:c2V==\nmy.secret:c2V==", "my.secret"),
+            ("worker.a.secret:$(c2V)==", "worker.a.secret"),
+            ("worker.secret.c2V:c2V==", "worker.secret.c2V"),
+        ] {
+            let (properties, problems) = read(line.as_bytes());
+            let shown = format!("{problems:?} {properties:?}").replace(property, "");
+            assert!(!problems.is_empty() && !shown.contains("c2V"), "{shown}");
+        }
+        let (mut properties, mut problems) = (Properties::new(), Problems::new());
+        let place = Place::new("httpd.conf", 7);
+        let line = b"worker.a.secret:c2V # c";
+        properties.read_line(line, &place, &|_| None, &mut problems);
+        assert!(!problems.is_empty() && !format!("{problems:?}").contains("c2V"), "{problems:?}");
+    }
+
+    #[test]
+    fn explains_names_that_go_on() {
+        for (line, expected) in [
+            (
+                "worker.a.port 80=x",
+                "worker.a.port: the name goes on without an '='; write worker.a.port=VALUE",
+            ),
+            (
+                "worker.a.prot:80=x",
+                "worker.a.prot: goes on with a character that no property has; did you mean \
+                 worker.a.port?",
+            ),
+            (
+                "worker.münchen.prot=1",
+                "worker.münchen.prot: there is no worker property \"prot\"; did you mean \
+                 worker.münchen.port?",
+            ),
+            (
+                "worker.secretary.prot=1",
+                "worker.secretary.prot: there is no worker property \"prot\"; did you mean \
+                 worker.secretary.port?",
+            ),
+        ] {
+            assert_eq!(read(line.as_bytes()).1, [format!("w.properties:1: {expected}")]);
+        }
     }
 
     proptest! {

@@ -1,16 +1,17 @@
 //! Reads workers by their type, and the members of balancers [2.3].
 #![forbid(unsafe_code)]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{
     ajp13,
     balancer::{self, Member},
     error::Problems,
+    line::worker_text,
     properties::Properties,
     settings::Settings,
     status,
-    text::{printable, quoted, suggestion},
+    text::{MAX_SUGGESTIONS, printable, quoted, suggestion},
     worker::{Ajp13Config, Label, WorkerConfig, WorkerName},
     workers::configured,
 };
@@ -29,6 +30,10 @@ enum Type {
 /// Reads workers, each once, however many balancers it is a member of.
 pub(super) struct Reader<'a> {
     properties: &'a Properties,
+    /// The workers that have properties.
+    configured: BTreeSet<&'a [u8]>,
+    /// Members without properties so far.
+    unknown_members: usize,
     threads: usize,
     problems: &'a mut Problems,
     engines: HashMap<WorkerName, Ajp13Config>,
@@ -44,8 +49,16 @@ impl<'a> Reader<'a> {
         threads: usize,
         problems: &'a mut Problems,
     ) -> Reader<'a> {
-        let (engines, members) = (HashMap::new(), HashMap::new());
-        Reader { properties, threads, problems, engines, members, mistyped: HashSet::new() }
+        Reader {
+            properties,
+            configured: configured(properties).into_iter().map(|(worker, _)| worker).collect(),
+            unknown_members: 0,
+            threads,
+            problems,
+            engines: HashMap::new(),
+            members: HashMap::new(),
+            mistyped: HashSet::new(),
+        }
     }
 
     fn settings<'s>(&'s mut self, name: &'s WorkerName) -> Settings<'s> {
@@ -153,14 +166,17 @@ impl<'a> Reader<'a> {
     }
 
     fn warn_of_unknown_member(&mut self, of: &WorkerName, name: &WorkerName) {
-        let configured = configured(self.properties);
-        let is_known = configured.iter().any(|(worker, _)| *worker == name.as_bytes());
+        if self.configured.contains(name.as_bytes()) {
+            return;
+        }
         let lists = ["balance_workers", "balanced_workers"];
         let list = lists.iter().find_map(|property| self.properties.find(&of.key(property)));
-        let Some(list) = list.filter(|_| !is_known) else { return };
-        let others = configured.iter().map(|(worker, _)| *worker);
-        let remedy = match suggestion(name.as_bytes(), others) {
-            Some(near) => format!("did you mean {}?", printable(near)),
+        let Some(list) = list else { return };
+        let suggests = self.unknown_members < MAX_SUGGESTIONS;
+        self.unknown_members = self.unknown_members.saturating_add(1);
+        let candidates = self.configured.iter().take_while(|_| suggests);
+        let remedy = match suggestion(name.as_bytes(), candidates) {
+            Some(near) => format!("did you mean {}?", worker_text(near)),
             None => format!("set worker.{name}.host and worker.{name}.port"),
         };
         let what = format!(

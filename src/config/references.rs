@@ -1,12 +1,13 @@
 //! `reference`: a worker that takes over the properties of another [2.3].
 #![forbid(unsafe_code)]
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     error::Problems,
+    line::key_text,
     properties::{Properties, Property},
-    text::{printable, quoted, suggestion},
+    text::{MAX_SUGGESTIONS, quoted, suggestion},
 };
 
 const SUFFIX: &[u8] = b".reference";
@@ -14,9 +15,9 @@ const SUFFIX: &[u8] = b".reference";
 /// References that may follow from one to the next, as in C mod_jk.
 const MAX_CHAIN: usize = 19;
 
-/// Properties that references may add: more than any configuration needs, but not without an end, to
-/// which those between parts of names may otherwise never come.
-const MAX_INHERITED: usize = 50_000;
+/// Properties that references may add: more than any configuration needs. References between parts of
+/// names can double what they add with every line.
+const MAX_INHERITED: usize = 1_000_000;
 
 /// A line such as `worker.a.reference=worker.b`.
 #[derive(Clone)]
@@ -42,17 +43,27 @@ impl Reference {
 /// A reference that cannot be followed.
 struct Broken {
     key: Vec<u8>,
-    what: String,
-    remedy: String,
-    is_circle: bool,
+    why: Why,
+}
+
+enum Why {
+    Circle,
+    Chain,
+    Nothing,
+    TooMany,
 }
 
 impl Properties {
     /// Adds to each worker with a `reference` what it takes over. What a worker sets itself stays.
     /// To be called once everything has been read.
     pub fn resolve_references(&mut self, problems: &mut Problems) {
+        self.resolve_up_to(MAX_INHERITED, problems);
+    }
+
+    fn resolve_up_to(&mut self, inherited: usize, problems: &mut Problems) {
         let mut reported: HashSet<Vec<u8>> = HashSet::new();
-        let most = self.iter().len().saturating_add(MAX_INHERITED);
+        let mut origins = Origins::default();
+        let most = self.iter().len().saturating_add(inherited);
         let mut at: usize = 0;
         // What is taken over may be a reference itself, of a worker whose name has a dot.
         while let Some(property) = self.at(at) {
@@ -63,71 +74,129 @@ impl Properties {
                 continue;
             };
             let result = match self.iter().len() > most {
-                true => Err(circle(property)),
-                false => self.resolve(first),
+                true => Err(Broken { key: property.key.clone(), why: Why::TooMany }),
+                false => self.resolve(first, &mut origins),
             };
             let Err(broken) = result else { continue };
-            let shown = printable(&broken.key);
-            if let Some(property) = self.find(&broken.key)
-                && !reported.contains(&broken.key)
+            if !reported.contains(&broken.key)
+                && let Some(property) = self.find(&broken.key)
             {
-                problems.error(&property.place, shown, broken.what, broken.remedy);
+                let suggests = reported.len() < MAX_SUGGESTIONS;
+                let (what, remedy) = self.explain(property, &broken.why, inherited, suggests);
+                problems.error(&property.place, key_text(&property.key), what, remedy);
             }
             reported.insert(broken.key);
-            if broken.is_circle {
+            if matches!(broken.why, Why::Circle | Why::TooMany) {
                 return;
             }
         }
     }
 
     /// Follows a chain to its end, and lets the properties flow back from there.
-    fn resolve(&mut self, first: Reference) -> Result<(), Broken> {
+    fn resolve(&mut self, first: Reference, origins: &mut Origins) -> Result<(), Broken> {
         let mut chain: Vec<Reference> = Vec::new();
         let mut next = Some(first);
         while let Some(reference) = next {
+            let broken = |why| Broken { key: reference.property.key.clone(), why };
             // Who takes over what it gives, or gives it to a part of itself, never comes to an end.
             let leads_back = |target: &Reference| target.to.starts_with(&reference.from);
-            if leads_back(&reference) || chain.iter().any(leads_back) {
-                return Err(circle(&reference.property));
+            if leads_back(&reference)
+                || chain.iter().any(leads_back)
+                || origins.repeats(&reference.property)
+            {
+                return Err(broken(Why::Circle));
             }
             if chain.len() == MAX_CHAIN {
-                let what = format!("more than {MAX_CHAIN} references follow each other");
-                let remedy = "refer to the last one of them".to_string();
-                let key = reference.property.key;
-                return Err(Broken { key, what, remedy, is_circle: false });
+                return Err(broken(Why::Chain));
             }
             let found = self.find(&[&reference.property.value[..], SUFFIX].concat());
             next = found.and_then(Reference::of);
             chain.push(reference);
         }
-        chain.into_iter().rev().try_for_each(|reference| self.take_over(reference))
+        chain.into_iter().rev().try_for_each(|reference| self.take_over(reference, origins))
     }
 
-    fn take_over(&mut self, reference: Reference) -> Result<(), Broken> {
+    fn take_over(&mut self, reference: Reference, origins: &mut Origins) -> Result<(), Broken> {
         let Reference { to, from, property } = reference;
-        let inherited: Vec<Property> =
-            self.iter().filter(|known| known.key.starts_with(&from)).cloned().collect();
+        let inherited: Vec<Property> = self.below(&from).into_iter().cloned().collect();
         if inherited.is_empty() {
-            let what = format!("there is no property that begins with {}", quoted(&from));
-            let known = self.iter().filter_map(|known| prefix(&known.key));
-            let remedy = match suggestion(&property.value, known) {
-                Some(near) => format!("did you mean {}?", printable(near)),
-                None => "write all of its keys but the last part, such as worker.template".into(),
-            };
-            return Err(Broken { key: property.key, what, remedy, is_circle: false });
+            return Err(Broken { key: property.key, why: Why::Nothing });
         }
         for known in inherited {
             let rest = known.key.get(from.len()..).unwrap_or_default();
-            self.inherit([&to[..], rest].concat(), &known);
+            let key = [&to[..], rest].concat();
+            if self.find(&key).is_some() {
+                continue;
+            }
+            if key.ends_with(SUFFIX) {
+                origins.note(&key, &property);
+            }
+            self.inherit(key, &known);
         }
         Ok(())
     }
+
+    /// What is wrong with a reference, and what would be right.
+    fn explain(
+        &self,
+        property: &Property,
+        why: &Why,
+        inherited: usize,
+        suggests: bool,
+    ) -> (String, String) {
+        match why {
+            Why::Circle => (
+                format!("{} leads back to itself", quoted(&property.value)),
+                "refer to a worker without a reference".to_string(),
+            ),
+            Why::Chain => (
+                format!("more than {MAX_CHAIN} references follow each other"),
+                "refer to the last one of them".to_string(),
+            ),
+            Why::TooMany => (
+                format!("references add more than {inherited} properties"),
+                "take out references below what others refer to, such as worker.t.x.reference"
+                    .to_string(),
+            ),
+            Why::Nothing => {
+                let from = [&property.value[..], b"."].concat();
+                let what = format!("there is no property that begins with {}", quoted(&from));
+                let known = self.iter().take_while(|_| suggests);
+                let known = known.filter_map(|known| prefix(&known.key));
+                let remedy = match suggestion(&property.value, known) {
+                    Some(near) => format!("did you mean {}?", key_text(near)),
+                    None => {
+                        "write all of its keys but the last part, such as worker.template".into()
+                    }
+                };
+                (what, remedy)
+            }
+        }
+    }
 }
 
-fn circle(property: &Property) -> Broken {
-    let what = format!("{} leads back to itself", quoted(&property.value));
-    let remedy = "refer to a worker without a reference".to_string();
-    Broken { key: property.key.clone(), what, remedy, is_circle: true }
+/// Which reference has brought each one that was taken over.
+#[derive(Default)]
+struct Origins(HashMap<Vec<u8>, (Vec<u8>, Vec<u8>)>);
+
+impl Origins {
+    /// Notes that `by` brings the reference `key`.
+    fn note(&mut self, key: &[u8], by: &Property) {
+        self.0.insert(key.to_vec(), (by.key.clone(), by.value.clone()));
+    }
+
+    /// Whether a reference was brought by one to the same place: it brings itself again, further
+    /// below each time.
+    fn repeats(&self, reference: &Property) -> bool {
+        let mut key = &reference.key;
+        while let Some((by, value)) = self.0.get(key) {
+            if *value == reference.value {
+                return true;
+            }
+            key = by;
+        }
+        false
+    }
 }
 
 /// A key without its last part.
@@ -220,6 +289,46 @@ mod tests {
                 assert!(problem.ends_with(end), "{problem}");
             }
         }
+    }
+
+    #[test]
+    fn tells_a_circle_from_many_workers() {
+        let mut text = (0..20).map(|n| format!("worker.t.x{n}.port={n}\n")).collect::<String>();
+        text += &(0..3000).map(|n| format!("worker.w{n}.reference=worker.t\n")).collect::<String>();
+        let (properties, problems) = resolve(&text);
+        assert_eq!(problems, [""; 0]);
+        assert_eq!(properties.iter().len(), 20 + 3000 * 21);
+        assert_eq!(value(&properties, "worker.w2999.x19.port").as_deref(), Some("19"));
+        // The same template twice is none either.
+        let twice = "worker.a.reference=worker.t\nworker.t.x.reference=worker.u\n\
+            worker.t.y.reference=worker.u\nworker.u.z.reference=worker.v\nworker.v.port=1";
+        let (properties, problems) = resolve(twice);
+        assert_eq!(problems, [""; 0]);
+        assert_eq!(value(&properties, "worker.a.y.z.port").as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn ends_where_references_add_without_measure() {
+        let doubled = |n| {
+            let next = n + 1;
+            format!(
+                "worker.t{n}.x.reference=worker.t{next}\nworker.t{n}.y.reference=worker.t{next}\n"
+            )
+        };
+        let text: String = (0..12).map(doubled).collect();
+        let (mut properties, mut problems) = (Properties::new(), Problems::new());
+        let text = format!("worker.a.reference=worker.t0\n{text}worker.t12.port=1");
+        properties.read_text(text.as_bytes(), "w", &|_| None, &mut problems);
+        let mut refused = properties.clone();
+        refused.resolve_up_to(1000, &mut problems);
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let what = "references add more than 1000 properties; take out references below what others \
+                    refer to, such as worker.t.x.reference";
+        assert!(problems[0].ends_with(what), "{problems:?}");
+        let mut problems = Problems::new();
+        properties.resolve_references(&mut problems);
+        assert!(problems.is_empty(), "{problems:?}");
     }
 
     #[test]

@@ -15,17 +15,30 @@ const DEFAULT_PORT: u16 = 8009;
 #[cfg(unix)]
 const MAX_SOCKET_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
-/// The target of a worker. What is wrong becomes an error, and the default stands in for it.
+/// What a warning says of a target that cannot be one; C mod_jk starts with it.
+const NEVER: &str =
+    "the engine is never contacted, requests get 503, a member of a balancer is stopped";
+
+/// The target of a worker.
 pub(super) fn target(settings: &mut Settings<'_>) -> Target {
-    let tcp = Target::Tcp { host: host(settings), port: port(settings) };
-    let Some(socket) = settings.find("socket") else { return tcp };
+    let Some(socket) = settings.find("socket") else { return tcp(settings) };
     for ignored in ["host", "port"] {
         if let Some(found) = settings.find(ignored) {
             let what = "has no effect beside socket, which is used";
             settings.warning(found, what, "remove it, or remove socket");
         }
     }
-    unix(settings, socket).unwrap_or(tcp)
+    unix(settings, socket)
+        .unwrap_or_else(|| Target::Tcp { host: DEFAULT_HOST.to_string(), port: DEFAULT_PORT })
+}
+
+fn tcp(settings: &mut Settings<'_>) -> Target {
+    let (host, port) = (host(settings), port(settings));
+    match (host, port) {
+        (Ok(host), Ok(port)) => Target::Tcp { host, port },
+        (Err(no_host), _) => no_host,
+        (Ok(host), Err(why)) => Target::Never { host, why },
+    }
 }
 
 #[cfg(unix)]
@@ -52,23 +65,23 @@ fn unix(settings: &mut Settings<'_>, socket: &Property) -> Option<Target> {
     None
 }
 
-fn host(settings: &mut Settings<'_>) -> String {
-    let Some(found) = settings.find("host") else { return DEFAULT_HOST.to_string() };
-    match check_host(&found.value) {
-        Ok(host) => host.to_string(),
-        Err((what, remedy)) => {
-            settings.error(found, what, &remedy);
-            DEFAULT_HOST.to_string()
-        }
+/// The host, or the target that is none.
+fn host(settings: &mut Settings<'_>) -> Result<String, Target> {
+    let Some(found) = settings.find("host") else { return Ok(DEFAULT_HOST.to_string()) };
+    if found.value.len() > MAX_NAME {
+        let what = format!("the host has {} bytes, the limit is {MAX_NAME}", found.value.len());
+        settings.error(found, what, "use a shorter name, or the address");
+        return Ok(DEFAULT_HOST.to_string());
     }
+    check_host(&found.value).map(str::to_string).map_err(|(what, remedy)| {
+        settings.warning(found, format!("{what}: {NEVER}"), &remedy);
+        let host = String::from_utf8_lossy(&found.value).into_owned();
+        Target::Never { host, why: format!("host {what}; {remedy}") }
+    })
 }
 
 /// The host, or what is wrong with it and what would be right.
 fn check_host(value: &[u8]) -> Result<&str, (String, String)> {
-    if value.len() > MAX_NAME {
-        let what = format!("the host has {} bytes, the limit is {MAX_NAME}", value.len());
-        return Err((what, "use a shorter name, or the address".to_string()));
-    }
     let remedy = || "use a host name or an address, such as localhost or ::1".to_string();
     let no_host = |why: &str| format!("{} {why}", quoted(value));
     let Ok(host) = std::str::from_utf8(value) else {
@@ -101,21 +114,22 @@ fn split_remedy(host: &str, port: &str) -> String {
     }
 }
 
-fn port(settings: &mut Settings<'_>) -> u16 {
-    let Some(number) = settings.number("port", &PORT) else { return DEFAULT_PORT };
-    let Some(found) = settings.find("port") else { return DEFAULT_PORT };
-    if number > 0 {
-        return u16::try_from(number).unwrap_or_else(|_| {
-            settings.error(found, format!("{number} is not {}", PORT.noun), PORT.remedy);
-            DEFAULT_PORT
-        });
+/// The port, or why the engine is never contacted.
+fn port(settings: &mut Settings<'_>) -> Result<u16, String> {
+    let Some(number) = settings.number("port", &PORT) else { return Ok(DEFAULT_PORT) };
+    let Some(found) = settings.find("port") else { return Ok(DEFAULT_PORT) };
+    // C mod_jk tells by the whole number whether there is a port, and connects to its lower 16 bits.
+    let [.., high, low] = number.max(0).to_be_bytes();
+    let port = u16::from_be_bytes([high, low]);
+    if port == 0 {
+        settings.warning(found, format!("{number} is no port number: {NEVER}"), PORT.remedy);
+        return Err(format!("port {number} is no port number; {}", PORT.remedy));
     }
-    // A target of a Unix socket needs no port.
-    if settings.find("socket").is_none() {
-        let what = format!("{number} means that the engine is never contacted, requests get 503");
+    if i32::from(port) != number {
+        let what = format!("{number} is read as {port}, its lower 16 bits");
         settings.warning(found, what, PORT.remedy);
     }
-    0
+    Ok(port)
 }
 
 #[cfg(test)]
@@ -149,8 +163,6 @@ mod tests {
             let (what, remedy) = check_host(host.as_bytes()).unwrap_err();
             assert_eq!(format!("{what}; {remedy}"), expected);
         }
-        assert!(check_host(&[b'a'; 63]).is_ok());
-        assert!(check_host(&[b'a'; 64]).is_err());
         assert!(check_host(b"\xff").is_err());
     }
 }

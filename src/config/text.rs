@@ -28,6 +28,10 @@ pub fn escaped(value: &[u8]) -> String {
     String::from_utf8_lossy(value).chars().flat_map(char::escape_debug).collect()
 }
 
+/// Suggestions that one kind of mistake gets. Each takes a look at all known names, of which there may
+/// be thousands, as there may be of mistakes.
+pub(super) const MAX_SUGGESTIONS: usize = 20;
+
 /// The known name that `given` is probably a misspelling of, or `None` when none is near.
 ///
 /// Near means: at most one in three characters differs (at least one may), where a missing, an added,

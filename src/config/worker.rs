@@ -173,8 +173,15 @@ pub enum Target {
     Tcp {
         /// Name or address, at most 63 bytes, never with a port; not resolved yet.
         host: String,
-        /// 0 means that the worker is never contacted, as in C mod_jk.
+        /// From 1 on.
         port: u16,
+    },
+    /// Nowhere: requests get 503 and no connection is tried, as in C mod_jk.
+    Never {
+        /// What the configuration has for a host, as text that may be anything.
+        host: String,
+        /// What is wrong with host or port, and what would be right.
+        why: String,
     },
     /// A Unix socket: an absolute path. New here.
     #[cfg(unix)]
@@ -186,6 +193,7 @@ impl fmt::Display for Target {
         match self {
             Target::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Target::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Target::Never { .. } => f.write_str("none"),
             #[cfg(unix)]
             Target::Unix(path) => write!(f, "{}", path.display()),
         }
@@ -264,7 +272,7 @@ pub struct Ajp13Config {
     pub secret: Option<Secret>,
     /// Most bytes of one packet in either direction.
     pub packet_size: PacketSize,
-    /// Connections per process, at least 1.
+    /// Connections per process; 0: requests get 503, as in C mod_jk.
     pub pool_size: usize,
     /// Connections that idle closing leaves open (`connection_pool_minsize`).
     pub pool_min_size: usize,

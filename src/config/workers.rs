@@ -8,10 +8,11 @@ use super::{
     effects,
     error::{Place, Problems},
     keys::WorkerKey,
+    line::{key_text, worker_text},
     properties::Properties,
     reader::Reader,
     settings::{self, SECONDS, unless_zero},
-    text::{printable, quoted, suggestion},
+    text::{MAX_SUGGESTIONS, printable, quoted, suggestion},
     value,
     worker::{WorkerConfig, WorkerMount, WorkerName, Workers},
 };
@@ -20,6 +21,9 @@ const LIST: &[u8] = b"worker.list";
 
 const MAINTAIN: &[u8] = b"worker.maintain";
 const DEFAULT_MAINTAIN: Duration = Duration::from_secs(60);
+
+/// Most workers that a warning about another one names.
+const MAX_NAMED: usize = 5;
 
 /// The worker that exists when nothing is configured.
 const IMPLICIT_WORKER: &[u8] = b"ajp13";
@@ -91,11 +95,12 @@ fn listed(properties: &Properties, problems: &mut Problems) -> Vec<WorkerName> {
         return WorkerName::new(IMPLICIT_WORKER).into_iter().collect();
     };
     let mut names: Vec<WorkerName> = Vec::new();
+    let mut seen: HashSet<WorkerName> = HashSet::new();
     let mut is_empty = true;
     for item in value::list(&list.value) {
         is_empty = false;
         match WorkerName::new(item) {
-            Ok(name) if names.contains(&name) => problems.warning(
+            Ok(name) if !seen.insert(name.clone()) => problems.warning(
                 &list.place,
                 printable(LIST),
                 format!("names {name} twice, one worker is made"),
@@ -120,38 +125,36 @@ fn listed(properties: &Properties, problems: &mut Problems) -> Vec<WorkerName> {
 /// Warns of names in the list without properties, and of properties without a name in the list.
 fn warn_of_unused(properties: &Properties, listed: &[WorkerName], problems: &mut Problems) {
     let configured = configured(properties);
-    let is_listed = |worker: &[u8]| listed.iter().any(|name| name.as_bytes() == worker);
+    let names: HashSet<&[u8]> = listed.iter().map(WorkerName::as_bytes).collect();
     let mentioned = mentioned(properties);
-    let unused: Vec<&(&[u8], &Place)> = configured
+    let unused: Vec<(&[u8], &Place)> = configured
         .iter()
-        .filter(|(worker, _)| !is_listed(worker) && !mentioned.contains(worker))
+        .filter(|(worker, _)| !names.contains(worker) && !mentioned.contains(worker))
+        .copied()
         .collect();
 
     if let Some(list) = properties.find(LIST) {
-        let bare = |name: &&WorkerName| !configured.iter().any(|(of, _)| *of == name.as_bytes());
-        for name in listed.iter().filter(bare) {
+        let known: HashSet<&[u8]> = configured.iter().map(|(worker, _)| *worker).collect();
+        let others: Vec<&[u8]> = unused.iter().map(|(worker, _)| *worker).collect();
+        let unlisted = unlisted(&others);
+        let bare = listed.iter().filter(|name| !known.contains(name.as_bytes()));
+        for (number, name) in bare.enumerate() {
             let what = format!(
                 "names {name}, which has no properties; it is type ajp13 at localhost, port 8009"
             );
-            let others: Vec<&[u8]> = unused.iter().map(|(worker, _)| *worker).collect();
-            let remedy = match (suggestion(name.as_bytes(), &others), others.first()) {
-                (Some(near), _) => format!("did you mean {}?", printable(near)),
+            let candidates = others.iter().take_while(|_| number < MAX_SUGGESTIONS);
+            let remedy = match (suggestion(name.as_bytes(), candidates), &unlisted) {
+                (Some(near), _) => format!("did you mean {}?", worker_text(near)),
                 (None, None) => format!("set worker.{name}.host and worker.{name}.port"),
-                (None, Some(_)) => {
-                    let others: Vec<String> = others.iter().map(|name| printable(name)).collect();
-                    format!(
-                        "properties without a place in the list exist for {}",
-                        others.join(", ")
-                    )
-                }
+                (None, Some(unlisted)) => unlisted.clone(),
             };
             problems.warning(&list.place, printable(LIST), what, remedy);
         }
     }
     for (worker, place) in unused {
-        let kind = properties.value(&[b"worker.", *worker, b".type"].concat());
+        let kind = properties.value(&[b"worker.", worker, b".type"].concat());
         let can_be = matches!(kind, None | Some(b"ajp13" | b"lb" | b"status"));
-        let worker = printable(worker);
+        let worker = worker_text(worker);
         let remedy = match can_be {
             true => format!("add {worker} to worker.list, or remove its properties"),
             false => "remove its properties".to_string(),
@@ -163,6 +166,19 @@ fn warn_of_unused(properties: &Properties, listed: &[WorkerName], problems: &mut
             remedy,
         );
     }
+}
+
+/// Says which workers are in no list, where there are any.
+fn unlisted(workers: &[&[u8]]) -> Option<String> {
+    let shown: Vec<String> =
+        workers.iter().take(MAX_NAMED).map(|worker| worker_text(worker)).collect();
+    let more = match workers.len().saturating_sub(shown.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let names = shown.join(", ");
+    (!names.is_empty())
+        .then(|| format!("properties without a place in the list exist for {names}{more}"))
 }
 
 /// The workers that have properties, each once with its first place.
@@ -206,7 +222,7 @@ fn warn_of_misplaced(properties: &Properties, problems: &mut Problems) {
             }
             false => ("names no worker and is not used", format!("write worker.NAME.{property}")),
         };
-        problems.warning(&found.place, printable(&found.key), what, remedy);
+        problems.warning(&found.place, key_text(&found.key), what, remedy);
     }
 }
 
@@ -308,6 +324,26 @@ mod tests {
         );
         let (_, problems, _) = read("worker.list=AxonIvyEngin\nworker.AxonIvyEngine.port=1");
         assert!(problems[0].ends_with("; did you mean AxonIvyEngine?"), "{problems:?}");
+    }
+
+    #[test]
+    fn names_few_of_many_unused_workers() {
+        let text = |count| {
+            let unused = (0..count).map(|n| format!("worker.{n}.port=1\n")).collect::<String>();
+            format!("worker.list=ivy-engine\n{unused}")
+        };
+        let begin = "properties without a place in the list exist for 0, 1, 2, 3, 4";
+        for (count, end) in [(5, ""), (6, " and 1 more"), (3000, " and 2995 more")] {
+            let (_, problems, _) = read(&text(count));
+            assert_eq!(problems.len(), 1 + count);
+            assert!(problems[0].ends_with(&format!("; {begin}{end}")), "{}", problems[0]);
+        }
+        // Thousands of names without properties beside thousands of unused ones.
+        let list = (0..3000).map(|n| format!("worker.list=node{n}x\n")).collect::<String>();
+        let unused = (0..3000).map(|n| format!("worker.node{n}.port=1\n")).collect::<String>();
+        let (_, problems, _) = read(&format!("{list}{unused}"));
+        assert!(problems[0].ends_with("; did you mean node0?"), "{}", problems[0]);
+        assert!(problems[2999].ends_with(" and 2995 more"), "{}", problems[2999]);
     }
 
     #[test]
@@ -460,7 +496,7 @@ mod tests {
                     }
                 };
                 for engine in engines {
-                    prop_assert!(engine.pool_size > 0 && engine.pool_min_size <= engine.pool_size);
+                    prop_assert!(engine.pool_min_size <= engine.pool_size);
                     prop_assert!(engine.retries > 0 && engine.busy_limit != Some(0));
                     prop_assert!(engine.connect_ping != Some(Duration::ZERO));
                     let buffer = engine.connect.buffer.unwrap_or(usize::MAX);

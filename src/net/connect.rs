@@ -17,6 +17,9 @@ use crate::config::{ConnectOptions, Target};
 /// Why there is no connection.
 #[derive(Debug, Error)]
 pub enum ConnectError {
+    /// The configuration names no place to connect to; the message says why.
+    #[error("the engine is never contacted: {0}")]
+    Never(String),
     /// The host name cannot be resolved.
     #[error("{host} cannot be resolved: {source}")]
     Resolve {
@@ -39,6 +42,7 @@ impl ConnectError {
     /// Name of the log event, stable (spec/reliability.md 5.1).
     pub fn event(&self) -> &'static str {
         match self {
+            Self::Never(_) => "never_contacted",
             Self::Resolve { .. } => "resolve_failed",
             Self::Connect { source, .. } => match source.kind() {
                 ErrorKind::ConnectionRefused => "connect_refused",
@@ -163,6 +167,7 @@ impl Connector<'_> {
                 }
                 Err(_) => self.connect_name(host, *port, resolver, tell),
             },
+            Target::Never { why, .. } => Err(ConnectError::Never(why.clone())),
             #[cfg(unix)]
             Target::Unix(path) => {
                 let address = SockAddr::unix(path);

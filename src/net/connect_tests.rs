@@ -100,6 +100,16 @@ fn peer(stream: &Stream) -> SocketAddr {
 }
 
 #[test]
+fn what_is_never_contacted_says_why() {
+    let mut scene = Scene::new(options(), Vec::new());
+    scene.target = Target::Never { host: "ivy".into(), why: "port 0 is no port number".into() };
+    let error = scene.connect(Duration::ZERO).0.unwrap_err();
+    assert_eq!(error.event(), "never_contacted");
+    assert_eq!(error.to_string(), "the engine is never contacted: port 0 is no port number");
+    assert_eq!(scene.asked.get(), 0);
+}
+
+#[test]
 fn addresses_are_tried_in_turn_and_the_one_that_worked_first() {
     let ((listener, good), (_held, bad)) = listening_and_refusing();
     let scene = Scene::new(options(), vec![bad, good]);

@@ -39,6 +39,7 @@ impl NameCache {
         let known = |name: &String| self.0.get(name).map(Arc::clone).unwrap_or_default();
         let host = match target {
             Target::Tcp { host, .. } => known(host),
+            Target::Never { .. } => Arc::default(),
             #[cfg(unix)]
             Target::Unix(_) => Arc::default(),
         };

@@ -87,11 +87,8 @@ pub enum Failure {
         /// Its size, bytes.
         size: usize,
     },
-    /// All connections of the pool are in use.
-    #[error(
-        "all {size} connections of this process are in use and none became free within \
-         {waited:?} (connection_pool_size, connection_acquire_timeout)"
-    )]
+    /// All connections of the pool are in use, or it has none.
+    #[error("{}", no_endpoint(*size, *waited))]
     NoEndpoint {
         /// Pool size.
         size: usize,
@@ -167,6 +164,16 @@ pub enum Failure {
     /// The response could not be sent on.
     #[error("{0}")]
     Response(ResponseError),
+}
+
+fn no_endpoint(size: usize, waited: Duration) -> String {
+    match size {
+        0 => "the pool has no connections (connection_pool_size=0)".to_owned(),
+        _ => format!(
+            "all {size} connections of this process are in use and none became free within \
+             {waited:?} (connection_pool_size, connection_acquire_timeout)"
+        ),
+    }
 }
 
 fn within_packet(partial: usize, missing: usize) -> String {

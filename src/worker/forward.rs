@@ -21,7 +21,7 @@ use crate::config::{Ajp13Config, WorkerName};
 use crate::host::{BodyError, Request, ResponseError};
 use crate::jk_log;
 use crate::log::Level;
-use crate::net::{Connector, IdleState, Names, Notice};
+use crate::net::{ConnectError, Connector, IdleState, Names, Notice};
 use crate::shared::requests::take;
 use crate::shared::{Busy, Memory, WorkerState};
 
@@ -258,8 +258,11 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         recovery::allows(options, failure, phase, self.request.facts().method)
     }
 
-    /// Whether the same engine may get the request again.
+    /// Whether another attempt on the same engine can help and is allowed.
     fn may_be_repeated(&self, failure: &Failure) -> bool {
+        if matches!(failure, Failure::Connect(ConnectError::Never(_))) {
+            return false;
+        }
         // Where there are others, nobody waits twice for the one that does not answer.
         let is_for_others = self.routing.is_member
             && matches!(

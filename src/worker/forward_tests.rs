@@ -3,7 +3,7 @@
 use super::super::testing::{Memory, answer, config, engine, run, worker};
 use super::*;
 use crate::ajp::message::{encode_body_chunk, encode_get_body_chunk, encode_head};
-use crate::config::Ajp13Config;
+use crate::config::{Ajp13Config, Target};
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -149,6 +149,29 @@ fn all_connections_in_use_is_said_at_once() {
     let mut request = Memory::get();
     assert_eq!(run(&worker, &mut request), Outcome::Refused(503));
     assert_eq!(request.logged("worker_saturated"), 1);
+}
+
+#[test]
+fn a_pool_of_nothing_refuses_every_request() {
+    let mut config = config(1);
+    config.pool_size = 0;
+    let mut request = Memory::get();
+    assert_eq!(run(&worker(config), &mut request), Outcome::Refused(503));
+    assert_eq!(request.logged("worker_saturated: the pool has no connections"), 1);
+    assert!(request.pauses.borrow().is_empty());
+}
+
+#[test]
+fn an_engine_that_is_never_contacted_is_said_with_its_cause() {
+    let mut config = config(1);
+    let why = "port 0 is no port number".to_owned();
+    config.target = Target::Never { host: "ivy".to_owned(), why };
+    let mut request = Memory::get();
+    assert_eq!(run(&worker(config), &mut request), Outcome::Refused(503));
+    let said =
+        "never_contacted: the engine is never contacted: port 0 is no port number; peer=none";
+    assert_eq!(request.logged(said), 1, "{:?}", request.log);
+    assert!(request.pauses.borrow().is_empty(), "there is nothing to wait for");
 }
 
 #[test]

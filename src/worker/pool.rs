@@ -58,9 +58,9 @@ pub struct Slot<'p> {
 }
 
 impl Pool {
-    /// An empty pool of at most `size` connections, at least 1.
+    /// An empty pool of at most `size` connections; of 0 there is never a slot.
     pub fn new(size: usize) -> Self {
-        Self { size: size.max(1), state: Mutex::default() }
+        Self { size, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -70,6 +70,9 @@ impl Pool {
     /// Takes a slot, with an idle connection if there is one; waits at most `timeout` for it.
     /// `None` where all stayed busy.
     pub fn acquire(&self, timeout: Duration) -> Option<Slot<'_>> {
+        if self.size == 0 {
+            return None;
+        }
         let mut state = self.state();
         if state.slots < self.size {
             state.slots = state.slots.saturating_add(1);
@@ -229,6 +232,11 @@ mod tests {
         assert!(pool.acquire(Duration::ZERO).is_none());
         drop(a);
         assert!(pool.acquire(Duration::ZERO).is_some());
+    }
+
+    #[test]
+    fn a_pool_of_nothing_refuses_without_waiting() {
+        assert!(Pool::new(0).acquire(Duration::MAX).is_none());
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What a row of the table says: lines of configuration, what is asked, what is looked at.
 //!
 //! In every text `@` is the name of the case's own worker and site, and `{one}`, `{two}`, `{mute}`,
-//! `{late}`, `{dead}` and `{full}` are ports: of two engines, of one that answers no CPING, of one
-//! that answers CPINGs only once the scene lets it, of nobody, and of a listener that accepts no
-//! connection. A line that begins with `> ` is marked: the case runs as it stands, and once more
+//! `{late}`, `{dead}`, `{full}` and `{over}` are ports: of two engines, of one that answers no CPING,
+//! of one that answers CPINGs only once the scene lets it, of nobody, of a listener that accepts no
+//! connection, and 65536 above the first. A line that begins with `> ` is marked: the case runs as it stands, and once more
 //! without each of its marked lines. `<<text>>` marks a part of a line.
 
 use std::io;

@@ -55,6 +55,7 @@ impl Engines {
         let full = self.full.0.local_addr().expect("bound").as_socket().expect("IP");
         text.replace("{dead}", &self.dead.port().to_string())
             .replace("{full}", &full.port().to_string())
+            .replace("{over}", &(u32::from(self.all[0].port()) + (1 << 16)).to_string())
             .replace("{root}", "@ROOT@")
     }
 

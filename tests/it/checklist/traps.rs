@@ -1,8 +1,7 @@
 //! Traps of the C module [9.2]: what each does, and what ours does instead.
 
-use super::case::{Case, Look, alone, get, site, tested, worker};
+use super::case::{Case, Look, get, site, tested, worker};
 use super::run::Group;
-use crate::compliance::seen::Seen;
 
 pub(super) fn group() -> Group {
     Group {
@@ -26,9 +25,8 @@ fn cases() -> Vec<Case> {
         // 3
         worker("connection_acquire_timeout=0", "connection_acquire_timeout=0").served(ACQUIRE, 200),
         worker("retry_interval=0", "retry_interval=0").served(ACQUIRE, 200),
-        alone("connection_pool_size=0", "JkMount /* @")
-            .props("connection_pool_size=0")
-            .differs("connection_pool_size=0", does_not_start),
+        worker("connection_pool_size=0", "> connection_pool_size=0"),
+        worker("cachesize=0", "> cachesize=0"),
         // 6
         site("a map file with a mistake and JkMount", "JkMount /x @\nJkMountFile conf/@.map")
             .file("conf/@.map", "worker.bogus=1\n/y=@\n")
@@ -53,15 +51,13 @@ fn cases() -> Vec<Case> {
             .refused("WEB-INF and META-INF under JkAutoAlias", 404),
         // 24
         tested("a pattern that begins with a star", "JkMount *.jsp w"),
-        alone("host and port in one", "JkMount /* @")
-            .props("host=127.0.0.1:{one}\nretries=1")
-            .differs("A port above 65535, a host with a port", does_not_start),
-        alone("a port above 65535", "JkMount /* @")
-            .props("port=70000\nretries=1")
-            .differs("A port above 65535, a host with a port", does_not_start),
+        // The other workers of the same httpd work.
+        worker("host and port in one", "> host=127.0.0.1:{one}\nretries=1"),
+        worker("a host in brackets", "> host=[::1]\nretries=1"),
+        worker("a host with a blank", "> host=local host\nretries=1"),
+        worker("a host that is a path", "> host=/run/engine\nretries=1"),
+        worker("a port less than nothing", "port={one}\n> port=-1\nretries=1"),
+        worker("a port above 65535", "port={dead}\n> port={over}\nretries=1"),
+        worker("a port that is 0 in 16 bits", "port={one}\n> port=65536\nretries=1"),
     ]
-}
-
-fn does_not_start(seen: &mut Seen) {
-    *seen = Seen { facts: vec!["httpd does not start".into()], ..Seen::default() };
 }

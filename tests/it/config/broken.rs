@@ -95,7 +95,8 @@ fn a_broken_workers_file_is_explained() {
             "warning: conf/workers.properties:2: worker.list: names ghost, which has no \
              properties; it is type ajp13 at localhost, port 8009; set worker.ghost.host and \
              worker.ghost.port",
-            "conf/workers.properties:4: worker.node1.host: \"ivy:8009\" has a port; write \
+            "warning: conf/workers.properties:4: worker.node1.host: \"ivy:8009\" has a port: the \
+             engine is never contacted, requests get 503, a member of a balancer is stopped; write \
              host=ivy and port=8009",
             "conf/workers.properties:5: worker.node1.prot: there is no worker property \"prot\"; \
              did you mean worker.node1.port?",

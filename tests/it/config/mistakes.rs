@@ -303,12 +303,13 @@ worker.w.retries=many
              to httpd's ErrorLog; use LogLevel jk:debug, or set JkLogFile",
             "conf/workers.properties:2: worker.w.conect_timeout: there is no worker property \
              \"conect_timeout\"; did you mean worker.w.connect_timeout?",
-            "conf/workers.properties:3: worker.w.host: \"ivy:8009\" has a port; write host=ivy and \
-             port=8009",
-            "conf/workers.properties:4: worker.w.port: 99999 is not a port number; use a number \
-             from 1 to 65535",
-            "conf/workers.properties:5: worker.w.connection_pool_size: a pool of 0 connections can \
-             serve no request; use at least 1, or remove the line",
+            "warning: conf/workers.properties:3: worker.w.host: \"ivy:8009\" has a port: the engine \
+             is never contacted, requests get 503, a member of a balancer is stopped; write \
+             host=ivy and port=8009",
+            "warning: conf/workers.properties:4: worker.w.port: 99999 is read as 34463, its lower \
+             16 bits; use a number from 1 to 65535",
+            "warning: conf/workers.properties:5: worker.w.connection_pool_size: a pool of 0 \
+             connections serves no request: all of them get 503; use at least 1, or remove the line",
             "conf/workers.properties:7: worker.lb1.type: a worker of type lb needs \
              balance_workers, which is missing; name its members, such as \
              balance_workers=node1,node2",
@@ -403,8 +404,9 @@ fn httpd_refuses_to_start_with_mistakes_and_says_them() {
             "warning: conf/workers.properties:2: worker.w.port: \"0x\" is not a port number, it is \
              read as 0; use a number from 1 to 65535"
                 .to_owned(),
-            "warning: conf/workers.properties:2: worker.w.port: 0 means that the engine is never \
-             contacted, requests get 503; use a number from 1 to 65535"
+            "warning: conf/workers.properties:2: worker.w.port: 0 is no port number: the engine is \
+             never contacted, requests get 503, a member of a balancer is stopped; use a number \
+             from 1 to 65535"
                 .to_owned(),
         ],
         "{}",
