@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::buffers::{Buffers, Lent};
 use super::endpoint::Connection;
@@ -24,6 +24,9 @@ use crate::log::Level;
 use crate::net::{ConnectError, Connector, IdleState, Names, Notice};
 use crate::shared::requests::take;
 use crate::shared::{Busy, Memory, WorkerState};
+
+/// Longest wait for the CPONG of a member whose last connection broke, where ping_timeout is 0.
+const DOUBTED: Duration = Duration::from_secs(10);
 
 /// One configured worker with its connections in this process.
 #[derive(Debug)]
@@ -430,7 +433,11 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         let mut connection =
             Connection { stream, id: slot.next_id(), carried: 0, idle_since: now, checked_at: now };
         self.connection = (connection.id, 0);
-        if let Some(timeout) = config.connect_ping.or(config.prepost_ping) {
+        // An engine that is just going down still accepts connections. Where there are others, it
+        // does not get the one repetition that a request has unless it answers.
+        let doubted =
+            (fresh_only && self.routing.is_member).then(|| config.idle_ping.unwrap_or(DOUBTED));
+        if let Some(timeout) = config.connect_ping.or(config.prepost_ping).or(doubted) {
             self.progress.phase = Phase::Cping;
             connection.ping(timeout).map_err(Failure::Ping)?;
         }

@@ -280,3 +280,28 @@ fn a_killed_process_leaves_no_request_counted() {
     assert!(httpd.jk_log().contains("; n=1"));
     assert_eq!(client::get(httpd.addr(), "/x").status(), 200);
 }
+
+/// An engine that is being killed still accepts connections for a moment, and resets them.
+#[test]
+fn a_member_that_goes_down_does_not_get_a_request_again() {
+    let dying = Engine::scripted(|conn, request| {
+        if request.connection == 0 && request.uri() == "/first" {
+            conn.send(&packet::answer(200, &[], b"a"))?;
+            return Ok(Action::Keep);
+        }
+        Ok(Action::Reset)
+    })
+    .ignore_cping()
+    .start();
+    let sound = Engine::scripted(|conn, _| {
+        conn.send(&packet::answer(200, &[], b"b"))?;
+        Ok(Action::Keep)
+    })
+    .start();
+    let more = "worker.a.ping_timeout=50\nworker.b.activation=Disabled\nworker.a.redirect=b\n";
+    let httpd = balanced(&[&dying, &sound], more);
+    let mut client = Client::connect(httpd.addr());
+    assert_eq!(client.get("/first").text(), "a");
+    assert_eq!(client.get("/second").text(), "b", "{}", httpd.jk_log());
+    assert_eq!(dying.requests().len(), 2, "the first, and the second once");
+}

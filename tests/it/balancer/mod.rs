@@ -5,3 +5,4 @@ mod failover;
 mod scene;
 mod sequences;
 mod sessions;
+mod tomcats;
