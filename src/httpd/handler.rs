@@ -226,7 +226,7 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
     if record.connection().aborted != 0 {
         return OK;
     }
-    if runtime.workers.watchdog.is_none() {
+    if runtime.workers.watchdog.is_none() || runtime.workers.maintain.is_none() {
         child.maintain(Instant::now(), unix_time(), &record.sink(runtime));
     }
     // SAFETY: takes no arguments, reads a clock.

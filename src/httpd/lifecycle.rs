@@ -267,6 +267,7 @@ pub(super) unsafe extern "C" fn child_init(
                 upkeep: Upkeep::new(&runtime.workers, Arc::clone(memory)),
                 schedule: runtime.workers.maintain.map(|i| Schedule::new(Instant::now(), i)),
             };
+            child.upkeep.begin();
             // child_init runs once in a process, so this is the first value.
             let _ = runtime.workers.child.set(child);
             // SAFETY: httpd passes the child's own pool.

@@ -307,7 +307,12 @@ impl Child {
     /// Looks after shared states and the idle connections of all workers, if it is time for that.
     /// `unix`: now, seconds since 1970.
     pub(super) fn maintain(&self, now: Instant, unix: u64, log: &impl Log) {
-        if !self.schedule.as_ref().is_some_and(|schedule| schedule.is_due(now)) {
+        let Some(schedule) = &self.schedule else {
+            // What was switched off is not to make counts wrong for ever.
+            self.upkeep.repair(unix, log);
+            return;
+        };
+        if !schedule.is_due(now) {
             return;
         }
         self.upkeep.repair(unix, log);

@@ -1,6 +1,7 @@
 //! Repairs what killed processes leave in the shared memory (spec/reliability.md 5.5 L12).
 
 use std::io;
+use std::process;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -17,6 +18,9 @@ use crate::shared::{Layout, Memory as _};
 
 /// Longer than it takes a request to come or go.
 const MOMENT: Duration = Duration::from_millis(1);
+
+/// Seconds between repairs where worker.maintain is off.
+const UNTOLD: u64 = 60;
 
 /// What is repaired, and how often.
 #[derive(Debug)]
@@ -54,8 +58,14 @@ impl Upkeep {
         Self {
             memory,
             names: workers.configs.iter().flat_map(names).collect(),
-            interval: workers.maintain.map_or(1, |time| time.as_secs().max(1)),
+            interval: workers.maintain.map_or(UNTOLD, |time| time.as_secs().max(1)),
         }
+    }
+
+    /// Frees the records of an earlier process with this one's number: it has none yet.
+    pub(super) fn begin(&self) {
+        let own = process::id();
+        free_dead(&*self.memory, |process| process != own);
     }
 
     /// Takes the requests of killed processes out of the counts, if it is time and no other

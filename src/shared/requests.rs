@@ -81,9 +81,9 @@ pub fn excess(memory: &dyn Memory) -> Vec<i64> {
 }
 
 /// Takes out of each count what was in excess both times. Returns the positions of the workers and
-/// what was taken out.
+/// what was taken out. A count that is too low is that of a request which is just coming or going.
 pub fn correct(memory: &dyn Memory, first: &[i64], second: &[i64]) -> Vec<(usize, i64)> {
-    let lasting = first.iter().zip(second).enumerate().filter(|(_, (a, b))| a == b && **a != 0);
+    let lasting = first.iter().zip(second).enumerate().filter(|(_, (a, b))| a == b && **a > 0);
     let mut corrected = Vec::new();
     for (position, (excess, _)) in lasting {
         let Some(worker) = memory.workers().get(position) else { continue };
@@ -149,9 +149,9 @@ mod tests {
         memory.workers()[0].busy.store(4, Ordering::Relaxed);
         assert!(correct(&memory, &[4, 0], &[3, 0]).is_empty());
         assert_eq!(correct(&memory, &[4, 0], &[4, 0]), [(0, 4)]);
-        // Too low is wrong as well.
+        // A request that is just coming has its record first.
         let _ticket = take(memory.requests(), 0, 7, 1).unwrap();
-        assert_eq!(repair(&memory, 8), [(1, -1)]);
-        assert_eq!(memory.workers()[1].busy.load(Ordering::Relaxed), 1);
+        assert_eq!(repair(&memory, 8), []);
+        assert_eq!(memory.workers()[1].busy.load(Ordering::Relaxed), 0);
     }
 }

@@ -266,10 +266,11 @@ impl Balancer {
             cookie: cookie.as_deref(),
             is_member: true,
         };
+        let now = request.now();
         let mut serving = Serving::new(worker, request, routing, parcel);
         let prepared = serving.prepare();
         if prepared.is_ok()
-            && let Err(state) = self.group.claim(&seat)
+            && let Err(state) = self.group.claim(&seat, now)
         {
             trial.set_states(&[place], state);
             return Next::Again;

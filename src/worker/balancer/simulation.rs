@@ -163,7 +163,7 @@ impl World {
             };
             let seat = group.seat(choice.place).unwrap();
             let before = seat.state.state();
-            if let Err(state) = group.claim(&seat) {
+            if let Err(state) = group.claim(&seat, self.now) {
                 request.states[choice.place] = state;
                 continue;
             }

@@ -88,13 +88,17 @@ impl Group {
 
     /// Takes a member for a request that chose it some time ago. A member that waits for its test is
     /// given to one request only. Fails with its state where the member can no longer be had.
-    pub(super) fn claim(&self, seat: &Seat<'_>) -> Result<(), State> {
+    pub(super) fn claim(&self, seat: &Seat<'_>, now: u64) -> Result<(), State> {
         let state = seat.state.state();
         if !state.is_usable() {
             return Err(state);
         }
-        if state == State::Recover && !seat.state.change_state(State::Recover, State::Probe) {
-            return Err(State::Probe);
+        if state == State::Recover {
+            // A test whose process dies must not keep others out for ever.
+            seat.state.last_error_time.store(now, Ordering::Relaxed);
+            if !seat.state.change_state(State::Recover, State::Probe) {
+                return Err(State::Probe);
+            }
         }
         Ok(())
     }
@@ -149,7 +153,7 @@ impl Group {
             Ending::NoSlot | Ending::Saturated => match from {
                 State::Error => State::Error,
                 // It was not tested after all.
-                State::Probe => State::Recover,
+                State::Probe | State::Recover => State::Recover,
                 _ => State::Busy,
             },
             Ending::Down => {
@@ -242,26 +246,31 @@ impl Group {
     pub(super) fn recover(&self, now: u64) -> Vec<Flip> {
         let highest = self.highest_load();
         let flips = self.seats().enumerate().filter_map(|(place, seat)| {
-            self.recover_member(&seat, now, highest).then_some(Flip {
-                place,
-                from: State::Error,
-                to: State::Recover,
-            })
+            let from = self.recover_member(&seat, now, highest)?;
+            Some(Flip { place, from, to: State::Recover })
         });
         flips.collect()
     }
 
-    /// Lets a member be tested that has been in error for long enough.
-    fn recover_member(&self, seat: &Seat<'_>, now: u64, highest: u64) -> bool {
+    /// Lets a member be tested that has been in error for long enough, or whose test has gone on for
+    /// so long that nobody may be left to end it. Returns the state that it had.
+    fn recover_member(&self, seat: &Seat<'_>, now: u64, highest: u64) -> Option<State> {
+        let from = seat.state.state();
+        let rest = self.config.recover_time;
+        let limit = match from {
+            State::Error => rest,
+            State::Probe => rest.max(seat.config.worker.reply_timeout.unwrap_or_default()),
+            _ => return None,
+        };
         let since = seat.state.last_error_time.load(Ordering::Relaxed);
-        let is_due = now.saturating_sub(since) > self.config.recover_time.as_secs() || since > now;
-        if !is_due || !seat.state.change_state(State::Error, State::Recover) {
-            return false;
+        let is_due = now.saturating_sub(since) > limit.as_secs() || since > now;
+        if !is_due || !seat.state.change_state(from, State::Recover) {
+            return None;
         }
         // It must not get all requests at once because it had none.
         seat.state.lb_value.store(highest, Ordering::Relaxed);
         seat.worker.reply_timeouts.store(0, Ordering::Relaxed);
-        true
+        Some(from)
     }
 
     fn look_after(&self, now: u64, highest: u64) -> Vec<Flip> {
@@ -273,17 +282,21 @@ impl Group {
             let since = seat.state.first_error_time.load(Ordering::Relaxed);
             let used = seat.worker.used.load(Ordering::Relaxed);
             let before = seat.state.used_before.swap(used, Ordering::Relaxed);
+            if let Some(from) = self.recover_member(&seat, now, highest) {
+                is_any_left = true;
+                flips.push(Flip { place, from, to: State::Recover });
+                continue;
+            }
+            let last = seat.state.last_error_time.load(Ordering::Relaxed);
+            // A single failure of the last one that works says little.
+            let has_failed_on = last.saturating_sub(since) >= patience;
             let to = match from {
-                State::Error if self.recover_member(&seat, now, highest) => {
-                    is_any_left = true;
-                    flips.push(Flip { place, from, to: State::Recover });
-                    continue;
-                }
                 State::Error => continue,
                 // A test that never ends, for whatever reason, is one that failed.
                 _ if since > 0
                     && now.saturating_sub(since) >= patience
-                    && from != State::Recover =>
+                    && from != State::Recover
+                    && (has_failed_on || !self.is_last_sound(place)) =>
                 {
                     State::Error
                 }
@@ -307,6 +320,8 @@ impl Group {
 fn unchanged(from: State) -> State {
     match from {
         State::Error | State::Probe => State::Error,
+        // Neither has been tested by this request, which began before.
+        State::Recover | State::Force => from,
         _ => State::Ok,
     }
 }

@@ -101,14 +101,14 @@ fn one_request_tests_a_member() {
     let group = two();
     let seat = group.seat(0).unwrap();
     seat.state.set_state(State::Recover);
-    assert_eq!(group.claim(&seat), Ok(()));
-    assert_eq!(group.claim(&seat), Err(State::Probe));
+    assert_eq!(group.claim(&seat, NOW), Ok(()));
+    assert_eq!(group.claim(&seat, NOW), Err(State::Probe));
     assert_eq!(states(&group), ["ERR/PRB", "OK/IDLE"]);
     assert_eq!(settle(&group, Ending::Done, 0, NOW), State::Ok);
-    assert_eq!(group.claim(&seat), Ok(()));
+    assert_eq!(group.claim(&seat, NOW), Ok(()));
     // Where nobody else is left, all may try.
     seat.state.set_state(State::Force);
-    assert_eq!([group.claim(&seat), group.claim(&seat)], [Ok(()), Ok(())]);
+    assert_eq!([group.claim(&seat, NOW), group.claim(&seat, NOW)], [Ok(()), Ok(())]);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn errors_escalate_and_tests_that_never_end_fail() {
     group.maintain(NOW + 180);
     assert_eq!(states(&group), ["ERR/REC", "OK/IDLE"]);
     // The process that tests it is killed.
-    group.claim(&group.seat(0).unwrap()).unwrap();
+    group.claim(&group.seat(0).unwrap(), NOW + 180).unwrap();
     group.maintain(NOW + 240);
     assert_eq!(states(&group), ["ERR", "OK/IDLE"]);
     for run in [300, 360, 420] {
@@ -225,4 +225,41 @@ fn a_recovered_member_of_method_busyness_has_no_load() {
     let _running = group.seat(1).unwrap().worker.enter(None);
     group.maintain(NOW + 61);
     assert_eq!(group.load(&group.seat(0).unwrap()), 0);
+}
+
+#[test]
+fn a_test_whose_process_died_is_repeated() {
+    let group = two();
+    let seat = group.seat(0).unwrap();
+    assert_eq!(settle(&group, Ending::StatusFatal, 0, NOW), State::Error);
+    let later = NOW + 61;
+    assert_eq!(group.recover(later).len(), 1);
+    assert_eq!(group.claim(&seat, later), Ok(()));
+    // Nobody ends the test.
+    assert_eq!(group.recover(later + 60).len(), 0);
+    assert_eq!(group.recover(later + 61).len(), 1);
+    assert_eq!(states(&group), ["ERR/REC", "OK/IDLE"]);
+    assert_eq!(group.claim(&seat, later + 61), Ok(()));
+}
+
+#[test]
+fn a_request_from_before_does_not_test_a_member() {
+    for ending in [Ending::Garbled, Ending::ReplyTimeout, Ending::NoSlot, Ending::Saturated] {
+        let mut members = [member("a"), member("b")];
+        members[0].worker.busy_limit = Some(1);
+        let group = group(&members, |config| config.max_reply_timeouts = Some(5));
+        group.seat(0).unwrap().state.set_state(State::Recover);
+        assert_eq!(settle(&group, ending, 0, NOW), State::Recover, "{ending:?}");
+    }
+}
+
+#[test]
+fn maintenance_does_not_take_out_the_last_member_for_one_failure() {
+    let group = two();
+    group.seat(1).unwrap().state.set_state(State::Error);
+    group.seat(1).unwrap().state.last_error_time.store(NOW, Ordering::Relaxed);
+    assert_eq!(settle(&group, Ending::Down, 0, NOW), State::Ok);
+    group.maintain(NOW);
+    group.maintain(NOW + 600);
+    assert_ne!(group.seat(0).unwrap().state.state(), State::Error);
 }
