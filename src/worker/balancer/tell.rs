@@ -150,6 +150,9 @@ impl Balancer {
 
     pub(super) fn log_flip(&self, log: &impl Log, flip: Flip, why: &str) {
         let (event, level) = match (flip.from, flip.to) {
+            // Where all members are out each request tries them again: no news, and thousands of them.
+            (State::Force, State::Error) => ("member_down", Level::Debug),
+            (State::Error, State::Force) => ("member_recovers", Level::Debug),
             (_, State::Error) => ("member_down", Level::Warn),
             (_, State::Busy) => ("member_busy", Level::Warn),
             (State::Error | State::Probe | State::Force | State::Recover, State::Ok) => {
