@@ -12,13 +12,13 @@ use super::lifecycle::config_of;
 use super::log;
 use super::options::JkOption;
 use super::pool::{self, int};
-use super::server::{RawConfig, Runtime, ServerConfig, WorkerSet};
+use super::server::{Inherited, RawConfig, Runtime, ServerConfig, WorkerSet};
 use crate::config::{
     Ajp13Config, Defaults, Place, Problem, Problems, Properties, Severity, Target, WorkerConfig,
     WorkerMount, Workers, validate,
 };
 use crate::log::Level;
-use crate::mapping::{LiveTable, MapFile, Mount, Rule, TableSources, rules_of};
+use crate::mapping::{LiveTable, MapFile, Rule, TableSources, rules_of};
 use crate::net::NameCache;
 
 /// JkMountFileReload where it is not set (spec/mod_jk.md 1.1).
@@ -55,7 +55,7 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
     for (at, record) in records.iter().enumerate() {
         let maps = match at {
             0 => Arc::clone(&main_maps),
-            _ if record.raw.shares_mounts => Arc::clone(&main_maps),
+            _ if record.raw.inherited == Inherited::Table => Arc::clone(&main_maps),
             _ => build_maps(&record.raw, Vec::new(), &workers, &mut problems),
         };
         let runtime = Runtime::new(&record.raw, maps, Arc::clone(&workers));
@@ -244,9 +244,7 @@ fn warn_of_lost_mounts(records: &[&ServerConfig], problems: &mut Problems) {
     let (Some(place), false) = (lost, hosts.is_empty()) else {
         return;
     };
-    let inherits = |host: &&ServerConfig| {
-        host.raw.shares_mounts || host.raw.mounts.iter().any(|mount| is_of(mount, main))
-    };
+    let inherits = |host: &&ServerConfig| host.raw.inherited != Inherited::Nothing;
     if hosts.iter().any(inherits) {
         return;
     }
@@ -267,7 +265,7 @@ fn warn_of_shared_tables(records: &[&ServerConfig], problems: &mut Problems) {
     let [main, hosts @ ..] = records else {
         return;
     };
-    for host in hosts.iter().filter(|host| host.raw.shares_mounts) {
+    for host in hosts.iter().filter(|host| host.raw.inherited == Inherited::Table) {
         if let Some(place) = &host.raw.options_place
             && rejects(host) != rejects(main)
         {
@@ -280,10 +278,6 @@ fn warn_of_shared_tables(records: &[&ServerConfig], problems: &mut Problems) {
             );
         }
     }
-}
-
-fn is_of(mount: &Mount, server: &ServerConfig) -> bool {
-    server.raw.mounts.iter().any(|own| own.place == mount.place)
 }
 
 /// Warns of each JkLogLevel and JkLogStampFormat line that no server with a JkLogFile has or

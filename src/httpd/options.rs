@@ -132,6 +132,12 @@ pub(super) struct Options {
     excluded: Set,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Self::HOST
+    }
+}
+
 impl Options {
     /// A main server without a line.
     pub(super) const MAIN: Self = Self { named: DEFAULT, excluded: Set(0) };

@@ -40,8 +40,8 @@ impl From<RawConfig> for ServerConfig {
 /// A value with the line that sets it.
 pub(super) type Setting<T> = Option<(T, Place)>;
 
-/// The directives of one server, checked one by one.
-#[derive(Debug, Clone)]
+/// The directives of one server, checked one by one. By default those of a virtual host without any.
+#[derive(Debug, Clone, Default)]
 pub(super) struct RawConfig {
     /// JkMount and JkUnMount, in their order.
     pub mounts: Vec<Mount>,
@@ -51,8 +51,8 @@ pub(super) struct RawConfig {
     pub mount_file_reload: Setting<Duration>,
     /// JkMountCopy On or Off.
     pub mount_copy: Setting<bool>,
-    /// Whether this virtual host has the table of the main server.
-    pub shares_mounts: bool,
+    /// What this virtual host has of the main server's mounts.
+    pub inherited: Inherited,
     /// JkAutoAlias.
     pub auto_alias: Setting<PathBuf>,
     /// JkStripSession: the parameter to take out, or nothing.
@@ -81,6 +81,18 @@ pub(super) struct RawConfig {
     pub problems: Problems,
 }
 
+/// What a virtual host has of the main server's mounts (spec/mod_jk.md 1.3).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Inherited {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Its rules, beside the host's own.
+    Copy,
+    /// Its table, as the host has no rules of its own.
+    Table,
+}
+
 /// Directives for all servers; main server only.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Global {
@@ -94,32 +106,6 @@ pub(super) struct Global {
     pub mount_copy_all: bool,
     /// JkStrict On.
     pub strict: bool,
-}
-
-impl Default for RawConfig {
-    /// A virtual host without a directive.
-    fn default() -> Self {
-        Self {
-            mounts: Vec::new(),
-            mount_file: None,
-            mount_file_reload: None,
-            mount_copy: None,
-            shares_mounts: false,
-            auto_alias: None,
-            strip_session: None,
-            log_file: None,
-            log_level: None,
-            stamp: None,
-            request_log: None,
-            variables: Renamed::default(),
-            extract_tls: None,
-            options: Options::HOST,
-            options_place: None,
-            env_vars: Vec::new(),
-            global: Global::default(),
-            problems: Problems::new(),
-        }
-    }
 }
 
 impl RawConfig {
@@ -160,7 +146,7 @@ impl RawConfig {
             mount_file: own.mount_file,
             mount_file_reload: own.mount_file_reload.or(main.mount_file_reload.clone()),
             mount_copy: own.mount_copy,
-            shares_mounts: false,
+            inherited: Inherited::Nothing,
             auto_alias: own.auto_alias,
             strip_session: own.strip_session.or(main.strip_session.clone()),
             log_file: own.log_file.or(main.log_file.clone()),
@@ -189,10 +175,11 @@ impl RawConfig {
         if copies {
             merged.auto_alias = merged.auto_alias.or(main.auto_alias.clone());
             if self.has_mounts() {
+                merged.inherited = Inherited::Copy;
                 merged.mounts = copy_mounts(&self.mounts, &main.mounts);
                 merged.mount_file = merged.mount_file.or(main.mount_file.clone());
             } else {
-                merged.shares_mounts = true;
+                merged.inherited = Inherited::Table;
             }
         }
         merged

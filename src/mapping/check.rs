@@ -184,6 +184,7 @@ fn check_worker(
 mod tests {
     use super::*;
     use crate::config::Place;
+    use crate::mapping::table::tests::rules;
 
     fn workers() -> WorkerNames {
         let members = ["node1", "node2"].map(|name| name.as_bytes().into());
@@ -195,20 +196,8 @@ mod tests {
     #[track_caller]
     fn check(lines: &[&str], expected: &[&str]) {
         let mut problems = Problems::new();
-        let mut rules = Vec::new();
-        for (line, number) in lines.iter().zip(1..) {
-            let place = Place::new("map", number);
-            let (key, worker) = line.split_once('=').unwrap();
-            let worker = worker.as_bytes();
-            rules.extend(match (key.strip_prefix("+!"), key.strip_prefix('+')) {
-                (Some(path), _) => Rule::unmount(path.as_bytes(), worker, &place, &mut problems),
-                (None, Some(path)) => Rule::mount(path.as_bytes(), worker, &place, &mut problems),
-                (None, None) => Rule::from_map_file(key.as_bytes(), worker, &place, &mut problems),
-            });
-        }
-        assert!(problems.is_empty());
         let workers = workers();
-        let table = Table::new(rules, |name| workers.position(name));
+        let table = Table::new(rules(lines), |name| workers.position(name));
         table.check(&workers, &mut problems);
         let mut shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
         shown.sort();

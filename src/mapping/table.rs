@@ -187,7 +187,7 @@ impl Index {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::borrow::Cow;
 
     use proptest::prelude::*;
@@ -199,7 +199,7 @@ mod tests {
     };
 
     /// Rules of lines of a map file; those that begin with `+` stand for JkMount and JkUnMount.
-    fn rules(lines: &[&str]) -> Vec<Rule> {
+    pub(in crate::mapping) fn rules(lines: &[&str]) -> Vec<Rule> {
         let mut problems = Problems::new();
         let mut rules = Vec::new();
         for (line, number) in lines.iter().zip(1..) {
@@ -212,6 +212,7 @@ mod tests {
                 (None, None) => Rule::from_map_file(key.as_bytes(), worker, &place, &mut problems),
             });
         }
+        assert!(problems.is_empty());
         rules
     }
 

@@ -1,6 +1,7 @@
 //! What is logged: the worker log [1.5], the request log [1.5], the notes [1.8].
 
 use super::case::{Case, get, head, post, site, status_answer};
+use super::rows::NOTES;
 use super::run::Group;
 
 pub(super) fn group() -> Group {
@@ -98,34 +99,13 @@ fn note(name: &str) -> Case {
 }
 
 fn notes() -> Vec<Case> {
-    const BALANCER: [&str; 20] = [
-        "JK_LB_FIRST_ACCESSED",
-        "JK_LB_FIRST_ACTIVATION",
-        "JK_LB_FIRST_BUSY",
-        "JK_LB_FIRST_ERRORS",
-        "JK_LB_FIRST_NAME",
-        "JK_LB_FIRST_READ",
-        "JK_LB_FIRST_SESSIONS",
-        "JK_LB_FIRST_STATE",
-        "JK_LB_FIRST_TRANSFERRED",
-        "JK_LB_FIRST_VALUE",
-        "JK_LB_LAST_ACCESSED",
-        "JK_LB_LAST_ACTIVATION",
-        "JK_LB_LAST_BUSY",
-        "JK_LB_LAST_ERRORS",
-        "JK_LB_LAST_NAME",
-        "JK_LB_LAST_READ",
-        "JK_LB_LAST_SESSIONS",
-        "JK_LB_LAST_STATE",
-        "JK_LB_LAST_TRANSFERRED",
-        "JK_LB_LAST_VALUE",
-    ];
+    let balancer = NOTES.iter().filter(|name| name.starts_with("JK_LB_"));
     let mut cases = vec![
         note("JK_WORKER_NAME"),
         note("JK_WORKER_TYPE"),
         note("JK_WORKER_ROUTE").site("SetEnvIf Request_URI . JK_ROUTE=node7"),
         note("JK_REQUEST_DURATION").digits(),
     ];
-    cases.extend(BALANCER.map(|name| note(name).balances()));
+    cases.extend(balancer.map(|name| note(name).balances()));
     cases
 }

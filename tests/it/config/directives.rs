@@ -250,6 +250,7 @@ fn mounts_that_no_virtual_host_inherits_are_warned_of() {
     check(&host("JkMount /b w"), &[lost]);
     check(&host("JkMountCopy On"), &[]);
     check(&host("JkMountCopy On\nJkMount /b w"), &[]);
+    check(&host("JkMountCopy On\nJkMount /a w"), &[]);
     check(&format!("{}{}", host(""), host("JkMountCopy On")), &[]);
     check(&format!("JkMountCopy All\n{}", host("")), &[]);
     check(&format!("JkMountCopy All\n{}", host("JkMountCopy Off")), &[lost]);
