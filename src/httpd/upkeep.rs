@@ -28,6 +28,8 @@ pub(super) struct Upkeep {
     memory: Arc<SharedMemory>,
     /// Names of the workers, members of balancers included, in the order of their records.
     names: Vec<WorkerName>,
+    /// Positions of the balancers that they are members of, likewise.
+    balancers: Vec<Option<usize>>,
     /// Seconds.
     interval: u64,
 }
@@ -55,8 +57,16 @@ impl Upkeep {
                 WorkerConfig::Status(_) => Vec::new(),
             }
         };
+        let mut position: usize = 0;
+        let mut balancers = Vec::new();
+        for config in &workers.configs {
+            let Layout { workers, balancers: own, .. } = records(config);
+            balancers.extend(std::iter::repeat_n((own > 0).then_some(position), workers));
+            position = position.saturating_add(own);
+        }
         Self {
             memory,
+            balancers,
             names: workers.configs.iter().flat_map(names).collect(),
             interval: workers.maintain.map_or(UNTOLD, |time| time.as_secs().max(1)),
         }
@@ -82,6 +92,10 @@ impl Upkeep {
         }
         thread::sleep(MOMENT);
         for (position, n) in correct(memory, &first, &excess(memory)) {
+            let balancer = self.balancers.get(position).copied().flatten();
+            if let Some(balancer) = balancer.and_then(|at| memory.balancers().get(at)) {
+                balancer.leave(u32::try_from(n).unwrap_or(u32::MAX));
+            }
             let name = self.names.get(position).map(WorkerName::to_string).unwrap_or_default();
             jk_log!(
                 *log,

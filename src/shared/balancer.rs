@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::worker::raise;
 use crate::config::balancer::Activation;
 
 /// What is known of a member's health [6.1].
@@ -60,7 +61,7 @@ impl State {
         }
     }
 
-    fn from_number(number: u32) -> State {
+    pub(super) fn from_number(number: u32) -> State {
         let place = usize::try_from(number).unwrap_or_default();
         State::ALL.get(place).copied().unwrap_or(State::Idle)
     }
@@ -72,6 +73,44 @@ impl State {
 pub struct BalancerState {
     /// When some process ran its maintenance last.
     pub maintained: AtomicU64,
+    /// When the counters were reset last; zero: when they were created.
+    pub last_reset: AtomicU64,
+    /// Requests that went to another member because one had failed.
+    pub failovers: AtomicU64,
+    /// Requests that its members are serving now.
+    pub busy: AtomicU32,
+    /// Most requests that its members were serving at a time.
+    pub max_busy: AtomicU32,
+}
+
+/// One request in [`BalancerState::busy`]; dropping it takes the request out.
+#[derive(Debug)]
+pub struct Serving<'s>(&'s AtomicU32);
+
+impl BalancerState {
+    /// Counts a request in.
+    pub fn enter(&self) -> Serving<'_> {
+        let before = self.busy.fetch_add(1, Ordering::Relaxed);
+        raise(&self.max_busy, before.saturating_add(1));
+        Serving(&self.busy)
+    }
+
+    /// Takes requests out that nobody is serving any more.
+    pub fn leave(&self, count: u32) {
+        leave(&self.busy, count);
+    }
+}
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        leave(self.0, 1);
+    }
+}
+
+fn leave(busy: &AtomicU32, count: u32) {
+    // Never below zero, whatever a process that was killed has left behind.
+    let less = |busy: u32| Some(busy.saturating_sub(count));
+    let _ = busy.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
 }
 
 /// One member of a balancer.

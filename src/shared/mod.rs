@@ -4,13 +4,16 @@
 #![forbid(unsafe_code)]
 
 mod balancer;
+pub mod journal;
+pub mod latency;
 pub mod requests;
 mod worker;
 
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use balancer::{BalancerState, MemberState, State};
+pub use balancer::{BalancerState, MemberState, Serving, State};
+pub use journal::Journal;
 pub use requests::RequestState;
 pub use worker::{Busy, WorkerState};
 
@@ -64,6 +67,10 @@ pub trait Memory: Debug + Send + Sync {
 pub struct CommonState {
     /// When some process looked for the traces of killed ones last, seconds since 1970.
     pub repaired: AtomicU64,
+    /// When the memory was created, seconds since 1970.
+    pub created: AtomicU64,
+    /// The last changes of members' states.
+    pub journal: Journal,
 }
 
 impl CommonState {

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::latency::Latency;
 use super::requests::Ticket;
 
 /// Counters of one worker over all processes (spec/mod_jk.md 6.9).
@@ -19,6 +20,28 @@ pub struct WorkerState {
     pub busy: AtomicU32,
     /// Reply timeouts; older ones count less and less where a balancer has the worker.
     pub reply_timeouts: AtomicU32,
+    /// Most requests that it was serving at a time.
+    pub max_busy: AtomicU32,
+    /// Requests that failed here.
+    pub errors: AtomicU32,
+    /// Requests that failed because of the client.
+    pub client_errors: AtomicU32,
+    /// Open connections of all processes.
+    pub connected: AtomicU32,
+    /// Most connections that were open at a time.
+    pub max_connected: AtomicU32,
+    /// Whether the last request failed here: zero or one.
+    pub failing: AtomicU32,
+    /// Attempts that followed another one of the same request here.
+    pub retries: AtomicU64,
+    /// All reply timeouts.
+    pub all_reply_timeouts: AtomicU64,
+    /// When a request failed here last, seconds since 1970; zero for never.
+    pub error_time: AtomicU64,
+    /// When the counters were reset last, seconds since 1970; zero: when they were created.
+    pub last_reset: AtomicU64,
+    /// How long requests took here.
+    pub latency: Latency,
 }
 
 /// One request in [`WorkerState::busy`]; dropping it takes the request out.
@@ -34,7 +57,54 @@ impl WorkerState {
     /// tells others about it, should this process be killed.
     pub fn enter<'s>(&'s self, ticket: Option<Ticket<'s>>) -> (Busy<'s>, u32) {
         let before = self.busy.fetch_add(1, Ordering::AcqRel);
-        (Busy { count: &self.busy, _ticket: ticket }, before.saturating_add(1))
+        let now = before.saturating_add(1);
+        raise(&self.max_busy, now);
+        (Busy { count: &self.busy, _ticket: ticket }, now)
+    }
+
+    /// Counts an opened connection in.
+    pub fn connect(&self) {
+        let before = self.connected.fetch_add(1, Ordering::Relaxed);
+        raise(&self.max_connected, before.saturating_add(1));
+    }
+
+    /// Counts closed connections out.
+    pub fn disconnect(&self, count: u32) {
+        // Never below zero, whatever a process that was killed has left behind.
+        let less = |connected: u32| Some(connected.saturating_sub(count));
+        let _ = self.connected.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    /// Sets all counters to zero, but for what is going on now. `now`: seconds since 1970.
+    pub fn reset(&self, now: u64) {
+        for counter in [
+            &self.reply_timeouts,
+            &self.max_busy,
+            &self.errors,
+            &self.client_errors,
+            &self.max_connected,
+        ] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        for counter in [
+            &self.used,
+            &self.read,
+            &self.transferred,
+            &self.retries,
+            &self.all_reply_timeouts,
+            &self.error_time,
+        ] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        self.latency.reset();
+        self.last_reset.store(now, Ordering::Relaxed);
+    }
+}
+
+/// Makes a maximum at least `now`. It is written to only where it grows, which is seldom.
+pub(super) fn raise(most: &AtomicU32, now: u32) {
+    if now > most.load(Ordering::Relaxed) {
+        most.fetch_max(now, Ordering::Relaxed);
     }
 }
 
@@ -61,5 +131,24 @@ mod tests {
         state.busy.store(0, Ordering::Relaxed);
         drop(second);
         assert_eq!(state.busy.load(Ordering::Relaxed), 0);
+        assert_eq!(state.max_busy.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_reset_leaves_what_is_going_on() {
+        let state = WorkerState::default();
+        let _busy = state.enter(None);
+        state.connect();
+        state.connect();
+        state.disconnect(1);
+        state.used.store(7, Ordering::Relaxed);
+        state.reset(1234);
+        let number = |counter: &AtomicU32| counter.load(Ordering::Relaxed);
+        assert_eq!((number(&state.busy), number(&state.connected)), (1, 1));
+        assert_eq!((number(&state.max_busy), number(&state.max_connected)), (0, 0));
+        assert_eq!(state.used.load(Ordering::Relaxed), 0);
+        assert_eq!(state.last_reset.load(Ordering::Relaxed), 1234);
+        state.disconnect(5);
+        assert_eq!(number(&state.connected), 0);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::buffers::{Buffers, Lent};
-use super::endpoint::Connection;
+use super::endpoint::{Connection, Open};
 use super::error::{Failure, Phase, PingError};
 use super::exchange::{Drive, Finished, Progress, Response, Sending, Timeouts};
 use super::pool::{Pool, Slot};
@@ -40,6 +40,7 @@ pub struct Worker {
     process: u32,
     /// Where a free record for the next request is likely to be.
     turn: AtomicUsize,
+    pub(super) open: Arc<Open>,
     /// Held by the thread that looks after the idle connections.
     pub(super) upkeep: Mutex<()>,
 }
@@ -75,6 +76,7 @@ impl Worker {
             peer: config.target.to_string(),
             names,
             config,
+            open: Open::new(Arc::clone(&memory), position),
             memory,
             position,
             process: process::id(),
@@ -90,8 +92,13 @@ impl Worker {
         self.state().map(|state| state.enter(ticket))
     }
 
+    /// Counts the connections of this process out, which is about to end. Waits for nobody.
+    pub fn end(&self) {
+        self.open.end();
+    }
+
     /// What all processes see of it.
-    pub(super) fn state(&self) -> Option<&WorkerState> {
+    pub fn state(&self) -> Option<&WorkerState> {
         self.memory.workers().get(self.position)
     }
 
@@ -181,6 +188,14 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
     /// # Errors
     /// [`Failure`]; no engine was contacted, and no other one would do.
     pub(super) fn prepare(&mut self) -> Result<(), Failure> {
+        let result = self.prepare_uncounted();
+        if let (Err(_), Some(state)) = (&result, self.worker.state()) {
+            state.client_errors.fetch_add(1, Ordering::Relaxed);
+        }
+        result
+    }
+
+    fn prepare_uncounted(&mut self) -> Result<(), Failure> {
         let (config, routing) = (&self.worker.config, self.routing);
         let send = &mut self.parcel.buffer.send;
         let before = self.parcel.sending.map(|Sending { request, data }| {
@@ -204,11 +219,23 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         Ok(())
     }
 
-    /// Tries the worker as often as its settings say.
+    /// Tries the worker as often as its settings say, and counts what comes of it.
     ///
     /// # Errors
     /// [`Failure`] of the last attempt.
     pub(super) fn run(&mut self) -> Result<Outcome, Failure> {
+        let begin = Instant::now();
+        let result = self.run_uncounted();
+        if let Some(state) = self.worker.state() {
+            let retries = u64::from(self.tries.saturating_sub(1));
+            let is_alone = !self.routing.is_member;
+            count(state, &result, retries, is_alone, self.request.now());
+            state.latency.add(begin.elapsed());
+        }
+        result
+    }
+
+    fn run_uncounted(&mut self) -> Result<Outcome, Failure> {
         let config = &self.worker.config;
         let mut fresh_only = false;
         loop {
@@ -430,8 +457,9 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         };
         let stream = connector.connect(&mut tell).map_err(Failure::Connect)?;
         let now = Instant::now();
+        let (id, _opened) = (slot.next_id(), self.worker.open.count());
         let mut connection =
-            Connection { stream, id: slot.next_id(), carried: 0, idle_since: now, checked_at: now };
+            Connection { stream, id, carried: 0, idle_since: now, checked_at: now, _opened };
         self.connection = (connection.id, 0);
         // An engine that is just going down still accepts connections. Where there are others, it
         // does not get the one repetition that a request has unless it answers.
@@ -537,6 +565,41 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
             "({}) {why}; the connection is closed, the response is complete; conn={id}/{carried}",
             self.worker.name()
         );
+    }
+}
+
+/// Counts the result of a request [6.9]. `is_alone`: no balancer counts its reply timeouts. `now`:
+/// seconds since 1970.
+fn count(
+    state: &WorkerState,
+    result: &Result<Outcome, Failure>,
+    retries: u64,
+    is_alone: bool,
+    now: u64,
+) {
+    if retries > 0 {
+        state.retries.fetch_add(retries, Ordering::Relaxed);
+    }
+    let is_failing = match result {
+        Ok(_) => false,
+        Err(failure) if failure.is_of_client() => {
+            state.client_errors.fetch_add(1, Ordering::Relaxed);
+            false
+        }
+        Err(failure) => {
+            if matches!(failure, Failure::ReplyTimeout(_)) {
+                state.all_reply_timeouts.fetch_add(1, Ordering::Relaxed);
+                if is_alone {
+                    state.reply_timeouts.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            state.errors.fetch_add(1, Ordering::Relaxed);
+            state.error_time.store(now, Ordering::Relaxed);
+            true
+        }
+    };
+    if (state.failing.load(Ordering::Relaxed) == 1) != is_failing {
+        state.failing.store(u32::from(is_failing), Ordering::Relaxed);
     }
 }
 

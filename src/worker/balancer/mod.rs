@@ -26,4 +26,4 @@ mod tell;
 mod testing;
 
 pub use serve::Balancer;
-pub use tell::{Report, Snapshot};
+pub use tell::{Report, Snapshot, Standing};

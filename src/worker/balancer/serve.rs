@@ -17,7 +17,7 @@ use crate::host::{Balancing, Request};
 use crate::jk_log;
 use crate::log::{Level, Log};
 use crate::net::NameCache;
-use crate::shared::{Layout, Memory, State};
+use crate::shared::{BalancerState, Layout, Memory, State};
 use crate::worker::buffers::Buffers;
 use crate::worker::error::Failure;
 use crate::worker::forward::{Outcome, Parcel, Serving, Worker};
@@ -95,6 +95,11 @@ impl Balancer {
         &self.group.config
     }
 
+    /// The engines behind the members, in their order.
+    pub fn workers(&self) -> &[Worker] {
+        &self.workers
+    }
+
     /// Looks after the idle connections of all members.
     pub fn maintain(&self, now: Instant, log: &impl Log) {
         for worker in &self.workers {
@@ -114,7 +119,7 @@ impl Balancer {
     /// `unix`: now, seconds since 1970.
     pub fn maintain_states(&self, unix: u64, log: &impl Log) {
         for flip in self.group.maintain(unix) {
-            self.log_flip(log, flip, "time");
+            self.log_flip(log, flip, "time", unix);
         }
     }
 
@@ -176,7 +181,7 @@ impl Balancer {
         self.group.end_busy(has_slot);
         if self.group.maintain.is_none() {
             for flip in self.group.recover(request.now()) {
-                self.log_flip(request, flip, "time");
+                self.log_flip(request, flip, "time", request.now());
             }
         }
         self.group.states()
@@ -230,7 +235,7 @@ impl Balancer {
         let forced = self.group.force();
         for place in &forced {
             let flip = Flip { place: *place, from: State::Error, to: State::Force };
-            self.log_flip(request, flip, "nobody else is left");
+            self.log_flip(request, flip, "nobody else is left", request.now());
         }
         if forced.is_empty() {
             return Next::Another;
@@ -281,6 +286,7 @@ impl Balancer {
         }
         let opens_session = trial.wish.opens_session();
         self.group.charge(&seat, opens_session);
+        let inside = self.group.state().map(BalancerState::enter);
         let result = serving.run();
         let goes_on = match &result {
             Ok(_) => false,
@@ -290,6 +296,9 @@ impl Balancer {
             Ok(outcome) => Some(*outcome),
             Err(failure) if goes_on => {
                 serving.pass_on(failure);
+                if let Some(state) = self.group.state() {
+                    state.failovers.fetch_add(1, Ordering::Relaxed);
+                }
                 None
             }
             Err(failure) => Some(serving.give_up(failure)),
@@ -297,6 +306,7 @@ impl Balancer {
         let traffic = serving.traffic();
         // It is no longer among those that the member is serving.
         drop(serving);
+        drop(inside);
         let (ending, is_unsent) = match &result {
             Ok(_) => (Ending::Done, false),
             Err(failure) => (ending(failure), failure.is_retryable() || failure.is_saturation()),
@@ -307,7 +317,7 @@ impl Balancer {
         self.group.charge_traffic(&seat, traffic);
         let others = seat.worker.busy.load(Ordering::Relaxed);
         if let Some(flip) = self.group.settle(place, ending, others, request.now()) {
-            self.log_flip(request, flip, ending.text());
+            self.log_flip(request, flip, ending.text(), request.now());
         }
         let snapshot = self.snapshot(&seat);
         trial.report.first = trial.report.first.or(snapshot);

@@ -10,11 +10,12 @@ use super::serve::Balancer;
 use super::state::Flip;
 use super::sticky::Session;
 use crate::config::WorkerName;
-use crate::config::balancer::Activation;
+use crate::config::balancer::{Activation, Member};
 use crate::host::Request;
 use crate::jk_log;
 use crate::log::{Level, Log};
-use crate::shared::State;
+use crate::shared::{BalancerState, MemberState, State, WorkerState};
+use crate::worker::Worker;
 
 /// What the log is told about a request of a balancer.
 #[derive(Debug, Default)]
@@ -25,6 +26,25 @@ pub struct Report<'b> {
     pub first: Option<Snapshot<'b>>,
     /// The last member after its part.
     pub last: Option<Snapshot<'b>>,
+}
+
+/// All that a status page shows of a member.
+#[derive(Debug)]
+pub struct Standing<'b> {
+    /// Its settings.
+    pub config: &'b Member,
+    /// The engine behind it.
+    pub engine: &'b Worker,
+    /// What all processes know of it.
+    pub state: &'b MemberState,
+    /// And of its engine.
+    pub worker: &'b WorkerState,
+    /// Which requests it gets, if a rule does not say otherwise.
+    pub activation: Activation,
+    /// What it has had of the load.
+    pub load: u64,
+    /// What a request adds to that.
+    pub multiplier: u64,
 }
 
 /// A member at a moment (spec/mod_jk.md 1.8).
@@ -53,6 +73,24 @@ pub struct Snapshot<'b> {
 }
 
 impl Balancer {
+    /// The members in their order.
+    pub fn standings(&self) -> impl Iterator<Item = Standing<'_>> {
+        self.group.seats().zip(self.workers()).map(|(seat, engine)| Standing {
+            config: seat.config,
+            engine,
+            state: seat.state,
+            worker: seat.worker,
+            activation: seat.activation(),
+            load: self.group.load(&seat),
+            multiplier: seat.multiplier,
+        })
+    }
+
+    /// What all processes know of the balancer itself.
+    pub fn state(&self) -> Option<&BalancerState> {
+        self.group.state()
+    }
+
     /// The route that an engine is told. `is_elsewhere`: another member should have had the request.
     pub(super) fn route<'r>(
         &self,
@@ -148,7 +186,18 @@ impl Balancer {
         }
     }
 
-    pub(super) fn log_flip(&self, log: &impl Log, flip: Flip, why: &str) {
+    /// Tells the log, and what status pages read, that a state has changed. `now`: seconds since
+    /// 1970.
+    pub(super) fn log_flip(&self, log: &impl Log, flip: Flip, why: &str, now: u64) {
+        // Where all members are out every request tries them: that, and that nobody asks for a while,
+        // would leave nothing else to read.
+        let is_news = match (flip.from, flip.to) {
+            (State::Force, State::Error) | (State::Error, State::Force) => false,
+            (from, to) => !matches!((from, to), (State::Idle | State::Ok, State::Idle | State::Ok)),
+        };
+        if is_news {
+            self.group.write_down(flip, why, now);
+        }
         let (event, level) = match (flip.from, flip.to) {
             // Where all members are out each request tries them again: no news, and thousands of them.
             (State::Force, State::Error) => ("member_down", Level::Debug),

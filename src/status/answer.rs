@@ -1,0 +1,357 @@
+//! What is answered to a request to a status worker: the checks in their order, and then a document
+//! in the format that was asked for [7.1].
+#![forbid(unsafe_code)]
+
+use std::borrow::Cow;
+
+use super::query::{Command, Format, Options, Query};
+use super::snapshot::{Balancer, Engine, Head, Map, Member, Snapshot};
+use super::{html, json, prometheus, properties, text, xml};
+use crate::config::WorkerName;
+use crate::config::status::StatusConfig;
+
+/// As it presents itself.
+pub const VERSION: &str = concat!("mod_jk/", env!("CARGO_PKG_VERSION"));
+
+/// Where everything that is shown comes from.
+pub trait Source {
+    /// Where and when.
+    fn head(&self) -> Head<'_>;
+
+    /// The workers as they are now.
+    fn snapshot(&self) -> Snapshot<'_>;
+
+    /// The properties of the configuration in their order, without those that are secrets.
+    fn entries(&self) -> Vec<Entry<'_>>;
+}
+
+/// One property of the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// Its key.
+    pub key: &'a [u8],
+    /// Its value, references resolved.
+    pub value: &'a [u8],
+    /// The line that sets it.
+    pub place: &'a str,
+}
+
+/// A request to a status worker.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The path as the client wrote it, for links back to the same worker.
+    pub path: &'a [u8],
+    /// The query string.
+    pub query: &'a [u8],
+    /// Who asks, where httpd knows.
+    pub user: Option<&'a [u8]>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status of HTTP.
+    pub status: u16,
+    /// Content-Type.
+    pub content_type: &'static str,
+    /// The document.
+    pub body: Vec<u8>,
+    /// What was wrong with the request; empty where nothing was.
+    pub problem: Cow<'static, str>,
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// Status of HTTP.
+    pub status: u16,
+    /// In the words of C mod_jk, which scripts know.
+    pub message: Cow<'static, str>,
+}
+
+fn problem(status: u16, message: &'static str) -> Problem {
+    Problem { status, message: Cow::Borrowed(message) }
+}
+
+/// What a document says.
+#[derive(Debug)]
+pub(super) struct Document<'a> {
+    pub shown: Option<Shown<'a>>,
+    pub problem: Option<Problem>,
+}
+
+impl Document<'_> {
+    /// `OK` or `ERROR`, and a sentence.
+    pub(super) fn result(&self) -> (&'static str, &str) {
+        match &self.problem {
+            Some(problem) => ("ERROR", &problem.message),
+            None => ("OK", "Action finished"),
+        }
+    }
+}
+
+/// What is shown.
+#[derive(Debug)]
+pub(super) enum Shown<'a> {
+    /// The server, and nothing else: the answer to `edit` for those who are no people.
+    Server(Head<'a>),
+    /// The server and its software.
+    Version(Head<'a>),
+    /// All workers.
+    Workers { snapshot: &'a Snapshot<'a>, opt: Hidden },
+    /// A balancer; with the place of a member, only that of its members.
+    Balancer {
+        snapshot: &'a Snapshot<'a>,
+        balancer: &'a Balancer<'a>,
+        member: Option<usize>,
+        opt: Hidden,
+    },
+    /// A worker that is one engine.
+    Engine { snapshot: &'a Snapshot<'a>, engine: &'a Engine<'a>, opt: Hidden },
+    /// The configuration.
+    Configuration { head: Head<'a>, entries: Vec<Entry<'a>> },
+}
+
+impl<'a> Shown<'a> {
+    /// Where and when.
+    pub(super) fn head(&self) -> &Head<'a> {
+        match self {
+            Shown::Server(head) | Shown::Version(head) | Shown::Configuration { head, .. } => head,
+            Shown::Workers { snapshot, .. }
+            | Shown::Balancer { snapshot, .. }
+            | Shown::Engine { snapshot, .. } => &snapshot.head,
+        }
+    }
+
+    /// Whether time and software are told.
+    pub(super) fn has_software(&self) -> bool {
+        !matches!(self, Shown::Server(_))
+    }
+
+    /// The snapshot, with what of its workers is shown.
+    pub(super) fn workers(&self) -> Option<Part<'a>> {
+        match self {
+            Shown::Server(_) | Shown::Version(_) | Shown::Configuration { .. } => None,
+            Shown::Workers { snapshot, opt } => {
+                let balancers = if opt.hides_balancers() { &[][..] } else { &snapshot.balancers };
+                let engines = if opt.hides_engines() { &[][..] } else { &snapshot.engines };
+                let is_list = true;
+                Some(Part { snapshot, balancers, engines, member: None, opt: *opt, is_list })
+            }
+            Shown::Balancer { snapshot, balancer, member, opt } => {
+                let balancers = std::slice::from_ref(*balancer);
+                let (member, opt, is_list) = (*member, *opt, false);
+                Some(Part { snapshot, balancers, engines: &[], member, opt, is_list })
+            }
+            Shown::Engine { snapshot, engine, opt } => {
+                let engines = std::slice::from_ref(*engine);
+                let (member, opt, is_list) = (None, *opt, false);
+                Some(Part { snapshot, balancers: &[], engines, member, opt, is_list })
+            }
+        }
+    }
+}
+
+/// Those workers of a snapshot that are shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part<'a> {
+    pub snapshot: &'a Snapshot<'a>,
+    pub balancers: &'a [Balancer<'a>],
+    pub engines: &'a [Engine<'a>],
+    /// The place of the one member that is shown.
+    pub member: Option<usize>,
+    pub opt: Hidden,
+    /// Whether all workers were asked for.
+    pub is_list: bool,
+}
+
+impl<'a> Part<'a> {
+    /// The members of a balancer that are shown.
+    pub(super) fn members(
+        &self,
+        balancer: &'a Balancer<'a>,
+    ) -> impl Iterator<Item = &'a Member<'a>> {
+        let is_shown = move |place: usize| self.member.is_none_or(|only| only == place);
+        let is_hidden = self.opt.hides_members();
+        let members = balancer.members.iter().enumerate();
+        members.filter(move |(place, _)| !is_hidden && is_shown(*place)).map(|(_, member)| member)
+    }
+
+    /// The rules of a worker that are shown, with their numbers.
+    pub(super) fn maps(
+        &self,
+        worker: &'a WorkerName,
+    ) -> impl Iterator<Item = (usize, &'a Map<'a>)> {
+        let is_hidden = self.opt.hides_maps();
+        (1..).zip(self.snapshot.maps_of(worker)).filter(move |_| !is_hidden)
+    }
+}
+
+/// What the bits of `opt` hide.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hidden(Options);
+
+impl Hidden {
+    pub(super) fn hides_members(self) -> bool {
+        self.0.has(Options::NO_MEMBERS)
+    }
+
+    pub(super) fn hides_maps(self) -> bool {
+        self.0.has(Options::NO_MAPS)
+    }
+
+    pub(super) fn hides_balancers(self) -> bool {
+        self.0.has(Options::NO_BALANCERS)
+    }
+
+    pub(super) fn hides_engines(self) -> bool {
+        self.0.has(Options::NO_ENGINES)
+    }
+}
+
+/// Whether a user may see the pages of a status worker.
+fn is_allowed(status: &StatusConfig, user: Option<&[u8]>) -> bool {
+    let Some(user) = user else { return status.users.is_empty() };
+    let is_same = |known: &Vec<u8>| match status.user_case_insensitive {
+        true => known.eq_ignore_ascii_case(user),
+        false => known == user,
+    };
+    status.users.is_empty() || status.users.iter().any(is_same)
+}
+
+/// Whether nothing may be changed by a request.
+pub(super) fn is_read_only(status: &StatusConfig, query: &Query) -> bool {
+    status.read_only || query.options().has(Options::READ_ONLY)
+}
+
+/// Answers a request to the status worker `status`.
+pub fn answer(status: &StatusConfig, asked: &Asked<'_>, source: &impl Source) -> Answer {
+    let query = Query::parse(asked.query);
+    let checked = check(status, asked, &query);
+    // Scripts that name a format want the reason in it as well.
+    let format = query.format().unwrap_or(Format::Properties);
+    let (snapshot, document);
+    match checked {
+        Err(problem) => document = Document { shown: None, problem: Some(problem) },
+        Ok(command) if command.is_harmless() || command == Command::Edit => {
+            snapshot = source.snapshot();
+            document = show(command, &query, &snapshot, source);
+        }
+        Ok(command) => {
+            snapshot = source.snapshot();
+            let found = find(&query, &snapshot, command);
+            let problem = found.err();
+            document = Document { shown: None, problem };
+        }
+    }
+    let body = match format {
+        Format::Html => html::write(status, &document, asked, &query, source),
+        Format::Xml => xml::write(status, &document),
+        Format::Text => text::write(status, &document),
+        Format::Properties => properties::write(status, &document),
+        Format::Json => json::write(status, &document),
+        Format::Prometheus => prometheus::write(status, &document),
+    };
+    let content_type = match format {
+        Format::Html => "text/html; charset=utf-8",
+        Format::Xml => "text/xml",
+        Format::Text | Format::Properties => "text/plain",
+        Format::Json => "application/json",
+        Format::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+    };
+    let (code, problem) = match document.problem {
+        Some(problem) => (problem.status, problem.message),
+        None => (200, Cow::Borrowed("")),
+    };
+    Answer { status: code, content_type, body, problem }
+}
+
+/// All that is checked before anybody looks at workers.
+fn check(status: &StatusConfig, asked: &Asked<'_>, query: &Query) -> Result<Command, Problem> {
+    if !is_allowed(status, asked.user) {
+        return Err(problem(403, "Access denied."));
+    }
+    if query.is_broken() {
+        return Err(problem(400, "Error during parsing of URI"));
+    }
+    let command = query.command();
+    if is_read_only(status, query) && !command.is_some_and(Command::is_harmless) {
+        return Err(problem(403, "This command is not allowed in read only mode."));
+    }
+    let command = command.ok_or_else(|| problem(400, "Invalid command."))?;
+    query.format().ok_or_else(|| problem(400, "Invalid mime type."))?;
+    Ok(command)
+}
+
+/// A worker that a query names.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Found<'a> {
+    /// A balancer, and the places of those of its members that are named.
+    Balancer(&'a Balancer<'a>, Option<usize>),
+    /// A worker that is one engine.
+    Engine(&'a Engine<'a>),
+}
+
+/// The worker and the member that a query names.
+fn find<'a>(
+    query: &Query,
+    snapshot: &'a Snapshot<'a>,
+    command: Command,
+) -> Result<Found<'a>, Problem> {
+    let name = query.find("w").filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| problem(400, "NULL or EMPTY worker param"))?;
+    let member = query.find("sw");
+    if member.is_some_and(<[u8]>::is_empty) {
+        return Err(problem(400, "EMPTY sub worker param"));
+    }
+    let is_named = |worker: &WorkerName| worker.as_bytes() == name;
+    let balancer = snapshot.balancers.iter().find(|balancer| is_named(&balancer.config.name));
+    let engine = snapshot.engines.iter().find(|engine| is_named(&engine.config.name));
+    let has_wildcard =
+        member.is_some_and(|member| member.iter().any(|byte| matches!(byte, b'*' | b'?')));
+    if (balancer.is_some() || engine.is_some()) && has_wildcard && command != Command::Update {
+        return Err(problem(400, "wildcard not allowed in sub worker for this command"));
+    }
+    match (balancer, engine) {
+        (Some(balancer), _) => {
+            let Some(member) = member else { return Ok(Found::Balancer(balancer, None)) };
+            let mut members = balancer.members.iter();
+            let place = members.position(|known| known.name().as_bytes() == member);
+            let place = place.ok_or_else(|| problem(404, "could not find sub worker"))?;
+            Ok(Found::Balancer(balancer, Some(place)))
+        }
+        (None, Some(_)) if member.is_some() => Err(problem(404, "worker type has no sub workers")),
+        (None, Some(engine)) => Ok(Found::Engine(engine)),
+        (None, None) => Err(problem(404, "Could not find given worker")),
+    }
+}
+
+/// The document of a command that changes nothing.
+fn show<'a>(
+    command: Command,
+    query: &Query,
+    snapshot: &'a Snapshot<'a>,
+    source: &'a impl Source,
+) -> Document<'a> {
+    let opt = Hidden(query.options());
+    let found = match command.needs_worker() {
+        true => match find(query, snapshot, command) {
+            Ok(found) => Some(found),
+            Err(problem) => return Document { shown: None, problem: Some(problem) },
+        },
+        false => None,
+    };
+    let shown = match (command, found) {
+        (Command::Edit, _) => Shown::Server(snapshot.head),
+        (Command::Version, _) => Shown::Version(snapshot.head),
+        (Command::Dump, _) => {
+            Shown::Configuration { head: snapshot.head, entries: source.entries() }
+        }
+        (_, Some(Found::Balancer(balancer, member))) => {
+            Shown::Balancer { snapshot, balancer, member, opt }
+        }
+        (_, Some(Found::Engine(engine))) => Shown::Engine { snapshot, engine, opt },
+        (_, None) => Shown::Workers { snapshot, opt },
+    };
+    Document { shown: Some(shown), problem: None }
+}

@@ -1,0 +1,27 @@
+//! Workers of type status: the pages that show what the balancers and engines are doing
+//! (spec/mod_jk.md 7), in every format.
+//!
+//! ```text
+//! query      what is asked          snapshot  what there is to show
+//! answer     checks, and the answer
+//! fields     names and values, as scripts know them
+//! xml text properties               the formats of C mod_jk
+//! json prometheus html              ours
+//! escape     bytes of names and values in each of them
+//! ```
+//!
+//! Pure: what is shown comes from the border as a [`snapshot::Snapshot`], and goes back as bytes.
+#![forbid(unsafe_code)]
+
+pub mod answer;
+mod escape;
+mod fields;
+mod html;
+mod json;
+mod prometheus;
+mod properties;
+pub mod query;
+pub mod snapshot;
+mod text;
+pub mod time;
+mod xml;
