@@ -36,6 +36,26 @@ impl WorkerState {
         let before = self.busy.fetch_add(1, Ordering::AcqRel);
         (Busy { count: &self.busy, _ticket: ticket }, before.saturating_add(1))
     }
+
+    /// Takes over what another record says of the same engine, but for the requests that others are
+    /// serving.
+    pub fn carry(&self, from: &Self) {
+        // A field that is forgotten here does not compile.
+        let Self { used, read, transferred, busy: _, reply_timeouts } = from;
+        for (from, to) in [(used, &self.used), (read, &self.read), (transferred, &self.transferred)]
+        {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.reply_timeouts.store(reply_timeouts.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Begins anew, as an administrator wants it: all counters but that of running requests.
+    pub fn reset(&self) {
+        for counter in [&self.used, &self.read, &self.transferred] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        self.reply_timeouts.store(0, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Busy<'_> {
