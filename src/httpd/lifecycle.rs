@@ -17,9 +17,8 @@ use super::guard::guard;
 use super::log::{self, LogFile, LogTarget, Sink, Speaker};
 use super::module;
 use super::pool::Pool;
-use super::server::{
-    Child, RawConfig, Running, Runtime, ServerConfig, WorkerSet, records, unix_time,
-};
+use super::retained::{self, Legacy};
+use super::server::{Child, RawConfig, Running, Runtime, ServerConfig, WorkerSet, unix_time};
 use super::shm::SharedMemory;
 use super::upkeep::{Upkeep, layout};
 use super::watchdog::Watchdog;
@@ -27,6 +26,7 @@ use crate::config::WorkerConfig;
 use crate::jk_log;
 use crate::log::{Level, Log, Site};
 use crate::shared::Layout;
+use crate::shared::carry::{Generation, carry, has_same_records};
 use crate::worker::buffers::Buffers;
 use crate::worker::{Balancer, Schedule, Worker};
 
@@ -133,21 +133,55 @@ pub(super) unsafe extern "C" fn post_config(
     })
 }
 
-/// Maps what all processes see of the workers.
+/// Gives the workers the memory that all processes see: after a graceful restart with what the
+/// generation before has found out.
 fn share_memory(servers: &[&ffi::server_rec]) -> bool {
-    let main = servers.first().copied();
-    let Some(workers) = main.and_then(runtime).map(|runtime| &runtime.workers) else {
-        return true;
+    let Some(main) = servers.first().copied() else { return true };
+    let Some(runtime) = runtime(main) else { return true };
+    let workers = &runtime.workers;
+    let legacy = match (retained::replace(Arc::clone(workers)), retained::is_graceful()) {
+        (legacy, true) => legacy,
+        (_, false) => Legacy::Nothing,
     };
-    match SharedMemory::new(layout(workers, main.map_or(1, threads))) {
-        // post_config runs once for a configuration, so this is the first value.
-        Ok(memory) => workers.memory.set(Arc::new(memory)).is_ok(),
-        Err(e) => {
-            let text = format!("mod_jk: no memory can be shared with the children: {e}");
-            log::startup(main, Level::Emerg, &text);
-            false
-        }
+    let before = match &legacy {
+        Legacy::Known(before) => before.memory.get().map(|memory| (before, memory)),
+        Legacy::Nothing | Legacy::Foreign => None,
+    };
+    let layout = layout(workers, threads(main));
+    let same = before.filter(|(before, memory)| {
+        memory.layout() == layout && has_same_records(&before.configs, &workers.configs)
+    });
+    let memory = match same {
+        Some((_, memory)) => Arc::clone(memory),
+        None => match SharedMemory::new(layout) {
+            Ok(memory) => Arc::new(memory),
+            Err(e) => {
+                let text = format!("mod_jk: no memory can be shared with the children: {e}");
+                log::startup(Some(main), Level::Emerg, &text);
+                return false;
+            }
+        },
+    };
+    let sink = Sink { runtime, speaker: Speaker::Server(main, "POST_CONFIG") };
+    if let Some((before, old)) = before {
+        let old = Generation { workers: &before.configs, memory: &**old };
+        let new = Generation { workers: &workers.configs, memory: &*memory };
+        let carried = carry(old, new, same.is_some());
+        jk_log!(
+            sink,
+            Level::Info,
+            "states_kept: what was known of the engines before the graceful restart goes on; \
+             {carried}"
+        );
+    } else if let Legacy::Foreign = legacy {
+        jk_log!(
+            sink,
+            Level::Info,
+            "states_forgotten: the file of the module was replaced; states and counters begin anew"
+        );
     }
+    // post_config runs once for a configuration, so this is the first value.
+    workers.memory.set(memory).is_ok()
 }
 
 /// The configured workers in this child.
@@ -155,7 +189,7 @@ fn run(workers: &WorkerSet, memory: &Arc<SharedMemory>) -> Vec<Running> {
     let mut at = Layout::default();
     let one = |config| {
         let (memory, place) = (Arc::<SharedMemory>::clone(memory), at);
-        at = at.and(records(config));
+        at = at.and(Layout::of(config));
         match config {
             WorkerConfig::Ajp13(config) => {
                 let names = workers.resolved.names(&config.target, &config.connect);

@@ -17,7 +17,6 @@ use crate::config::{Place, Problems, WorkerConfig};
 use crate::log::{Level, Log};
 use crate::mapping::{LiveTable, Mount, WorkerKind, WorkerNames, copy_mounts};
 use crate::net::NameCache;
-use crate::shared::Layout;
 use crate::worker::buffers::Buffers;
 use crate::worker::{Balancer, Schedule, Worker};
 
@@ -276,18 +275,6 @@ impl WorkerSet {
 /// Now, seconds since 1970.
 pub(super) fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
-}
-
-/// The records that a worker has in shared memory.
-pub(super) fn records(config: &WorkerConfig) -> Layout {
-    match config {
-        WorkerConfig::Ajp13(_) => Layout { workers: 1, ..Layout::default() },
-        WorkerConfig::Balancer(balancer) => {
-            let members = balancer.members.len();
-            Layout { workers: members, balancers: 1, members, requests: 0 }
-        }
-        WorkerConfig::Status(_) => Layout::default(),
-    }
 }
 
 impl Child {

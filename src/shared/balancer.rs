@@ -113,6 +113,25 @@ fn leave(busy: &AtomicU32, count: u32) {
     let _ = busy.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
 }
 
+impl BalancerState {
+    /// Takes over what another record says.
+    pub fn carry(&self, from: &Self) {
+        let Self { maintained, last_reset, failovers, busy: _, max_busy } = from;
+        copy_u64(maintained, &self.maintained);
+        copy_u64(last_reset, &self.last_reset);
+        copy_u64(failovers, &self.failovers);
+        copy_u32(max_busy, &self.max_busy);
+    }
+}
+
+fn copy_u64(from: &AtomicU64, to: &AtomicU64) {
+    to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+}
+
+fn copy_u32(from: &AtomicU32, to: &AtomicU32) {
+    to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+}
+
 /// One member of a balancer.
 #[derive(Debug, Default)]
 #[repr(C)]
@@ -167,6 +186,49 @@ impl MemberState {
         let place = activation.and_then(|a| ACTIVATIONS.iter().position(|known| *known == a));
         let number = place.and_then(|place| u32::try_from(place.saturating_add(1)).ok());
         self.activation.store(number.unwrap_or_default(), Ordering::Relaxed);
+    }
+
+    /// Takes over what another record says of the same member.
+    pub fn carry(&self, from: &Self) {
+        // A field that is forgotten here does not compile.
+        let Self {
+            lb_value,
+            sessions,
+            used_before,
+            first_error_time,
+            last_error_time,
+            errors,
+            state,
+            activation,
+        } = from;
+        copy_u64(lb_value, &self.lb_value);
+        copy_u64(sessions, &self.sessions);
+        copy_u64(used_before, &self.used_before);
+        copy_u64(first_error_time, &self.first_error_time);
+        copy_u64(last_error_time, &self.last_error_time);
+        copy_u32(errors, &self.errors);
+        copy_u32(state, &self.state);
+        copy_u32(activation, &self.activation);
+    }
+
+    /// Begins anew, as an administrator wants it: all counters and the state.
+    pub fn reset(&self) {
+        self.forget_errors();
+        self.set_lb_value(0);
+        self.sessions.store(0, Ordering::Relaxed);
+        self.used_before.store(0, Ordering::Relaxed);
+        self.errors.store(0, Ordering::Relaxed);
+        self.set_state(State::Idle);
+    }
+
+    /// What it has had of the load.
+    pub fn lb_value(&self) -> u64 {
+        self.lb_value.load(Ordering::Relaxed)
+    }
+
+    /// Decides what it has had of the load.
+    pub fn set_lb_value(&self, value: u64) {
+        self.lb_value.store(value, Ordering::Relaxed);
     }
 
     /// Forgets all failures but their number.

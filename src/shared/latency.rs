@@ -53,6 +53,15 @@ impl Latency {
         Times { buckets: self.buckets.each_ref().map(load), micros: load(&self.sum) }
     }
 
+    /// Takes over what another one says.
+    pub fn carry(&self, from: &Self) {
+        let Self { buckets, sum } = from;
+        let all = buckets.iter().zip(&self.buckets).chain([(sum, &self.sum)]);
+        for (from, to) in all {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
     /// Forgets everything.
     pub fn reset(&self) {
         for number in self.buckets.iter().chain([&self.sum]) {

@@ -4,13 +4,18 @@
 #![forbid(unsafe_code)]
 
 mod balancer;
+pub mod carry;
+pub mod edits;
 pub mod journal;
 pub mod latency;
 pub mod requests;
 mod worker;
 
 use std::fmt::Debug;
+use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::config::WorkerConfig;
 
 pub use balancer::{BalancerState, MemberState, Serving, State};
 pub use journal::Journal;
@@ -28,9 +33,26 @@ pub struct Layout {
     pub members: usize,
     /// Requests that all processes together can serve at a time.
     pub requests: usize,
+    /// Words for the edits of workers ([`edits`]).
+    pub edits: usize,
 }
 
 impl Layout {
+    /// The records of one worker.
+    pub fn of(worker: &WorkerConfig) -> Layout {
+        match worker {
+            WorkerConfig::Ajp13(_) => {
+                Layout { workers: 1, edits: edits::words(1), ..Layout::default() }
+            }
+            WorkerConfig::Balancer(balancer) => {
+                let members = balancer.members.len();
+                let edits = edits::words(members.saturating_add(1));
+                Layout { workers: members, balancers: 1, members, requests: 0, edits }
+            }
+            WorkerConfig::Status(_) => Layout::default(),
+        }
+    }
+
     /// The records of both.
     #[must_use]
     pub fn and(self, other: Layout) -> Layout {
@@ -39,6 +61,7 @@ impl Layout {
             balancers: self.balancers.saturating_add(other.balancers),
             members: self.members.saturating_add(other.members),
             requests: self.requests.saturating_add(other.requests),
+            edits: self.edits.saturating_add(other.edits),
         }
     }
 }
@@ -57,8 +80,14 @@ pub trait Memory: Debug + Send + Sync {
     /// One for each request that is being served.
     fn requests(&self) -> &[RequestState];
 
+    /// Words in which edits are kept.
+    fn edits(&self) -> &[AtomicU64];
+
     /// What concerns all of it.
     fn common(&self) -> &CommonState;
+
+    /// Whether there is such a process.
+    fn is_alive(&self, process: u32) -> bool;
 }
 
 /// What there is once.
@@ -91,6 +120,7 @@ pub struct Heap {
     balancers: Vec<BalancerState>,
     members: Vec<MemberState>,
     requests: Vec<RequestState>,
+    edits: Vec<AtomicU64>,
     common: CommonState,
 }
 
@@ -105,6 +135,7 @@ impl Heap {
             balancers: zeros(layout.balancers),
             members: zeros(layout.members),
             requests: zeros(layout.requests),
+            edits: zeros(layout.edits),
             common: CommonState::default(),
         }
     }
@@ -127,7 +158,15 @@ impl Memory for Heap {
         &self.requests
     }
 
+    fn edits(&self) -> &[AtomicU64] {
+        &self.edits
+    }
+
     fn common(&self) -> &CommonState {
         &self.common
+    }
+
+    fn is_alive(&self, process: u32) -> bool {
+        process == process::id()
     }
 }

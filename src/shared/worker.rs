@@ -99,6 +99,52 @@ impl WorkerState {
         self.latency.reset();
         self.last_reset.store(now, Ordering::Relaxed);
     }
+
+    /// Takes over what another record says of the same engine, but for the requests that others are
+    /// serving.
+    pub fn carry(&self, from: &Self) {
+        // A field that is forgotten here does not compile.
+        let Self {
+            used,
+            read,
+            transferred,
+            busy: _,
+            reply_timeouts,
+            max_busy,
+            errors,
+            client_errors,
+            connected: _,
+            max_connected,
+            failing,
+            retries,
+            all_reply_timeouts,
+            error_time,
+            last_reset,
+            latency,
+        } = from;
+        for (from, to) in [
+            (used, &self.used),
+            (read, &self.read),
+            (transferred, &self.transferred),
+            (retries, &self.retries),
+            (all_reply_timeouts, &self.all_reply_timeouts),
+            (error_time, &self.error_time),
+            (last_reset, &self.last_reset),
+        ] {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        for (from, to) in [
+            (reply_timeouts, &self.reply_timeouts),
+            (max_busy, &self.max_busy),
+            (errors, &self.errors),
+            (client_errors, &self.client_errors),
+            (max_connected, &self.max_connected),
+            (failing, &self.failing),
+        ] {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.latency.carry(latency);
+    }
 }
 
 /// Makes a maximum at least `now`. It is written to only where it grows, which is seldom.

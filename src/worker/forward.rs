@@ -85,11 +85,13 @@ impl Worker {
         }
     }
 
-    /// Counts a request in among those that it is serving. Returns how many there are now.
+    /// Counts a request in among those that it is serving. Returns how many there are now. `None`
+    /// where there is no record for it, as many old children are still busy after restarts: what no
+    /// repair could tell from the trace of a killed process is not counted.
     fn enter(&self) -> Option<(Busy<'_>, u32)> {
         let start = self.turn.fetch_add(1, Ordering::Relaxed);
-        let ticket = take(self.memory.requests(), start, self.process, self.position);
-        self.state().map(|state| state.enter(ticket))
+        let ticket = take(self.memory.requests(), start, self.process, self.position)?;
+        self.state().map(|state| state.enter(Some(ticket)))
     }
 
     /// Counts the connections of this process out, which is about to end. Waits for nobody.

@@ -33,7 +33,7 @@ mod recovery;
 #[cfg(test)]
 mod resend_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod upload;
 pub mod uri;
 

@@ -145,7 +145,7 @@ fn the_rest_of_a_replaced_answer_takes_neither_for_ever_nor_the_answer_away() {
 #[test]
 fn beyond_the_busy_limit_requests_are_refused_and_the_pooled_connection_stays() {
     let (config, engine) = engine(vec![vec![answer(b"one"), answer(b"two")]]);
-    let memory = Arc::new(Heap::new(Layout { workers: 1, ..Layout::default() }));
+    let memory = Arc::new(Heap::new(Layout { workers: 1, requests: 8, ..Layout::default() }));
     let config = Ajp13Config { busy_limit: Some(1), ..config };
     let worker = Worker::new(config, Names::default(), memory.clone(), 0);
     assert_eq!(run(&worker, &mut Memory::get()), Outcome::Completed);

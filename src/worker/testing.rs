@@ -237,7 +237,7 @@ pub(super) fn read_packet(stream: &mut TcpStream) -> Option<Vec<u8>> {
     }
 }
 
-pub(super) fn config(port: u16) -> Ajp13Config {
+pub(crate) fn config(port: u16) -> Ajp13Config {
     Ajp13Config {
         name: WorkerName::new(b"w").unwrap(),
         target: Target::Tcp { host: "127.0.0.1".into(), port },
@@ -270,7 +270,7 @@ pub(super) fn config(port: u16) -> Ajp13Config {
 }
 
 pub(super) fn worker(config: Ajp13Config) -> Worker {
-    let layout = Layout { workers: 1, ..Layout::default() };
+    let layout = Layout { workers: 1, requests: 8, ..Layout::default() };
     Worker::new(config, Names::default(), Arc::new(Heap::new(layout)), 0)
 }
 

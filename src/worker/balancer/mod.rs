@@ -23,7 +23,7 @@ mod state;
 mod sticky;
 mod tell;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use serve::Balancer;
 pub use tell::{Report, Snapshot, Standing};
