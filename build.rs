@@ -17,6 +17,7 @@ const FUNCTIONS: &[&str] = &[
     "ap_content_type_tolower",
     "ap_get_brigade",
     "ap_get_remote_host",
+    "ap_get_server_banner",
     "ap_get_server_name",
     "ap_get_server_port",
     "ap_get_status_line",

@@ -15,10 +15,12 @@ use super::request::{Notes, Record};
 use super::response::reset_response;
 use super::server::{Child, Running, Runtime, unix_time};
 use super::service::HttpdRequest;
+use super::status;
 use super::translate::{
     BACKSLASH, DIRECTORY, DOTS, Mapping, NO_JK, WORKER_NAME, has_hidden_dots, hook,
     is_ours_already, keep_options, log_panic, map, refuse_path,
 };
+use crate::config::WorkerConfig;
 use crate::host::Request as _;
 use crate::jk_log;
 use crate::log::Level;
@@ -284,16 +286,6 @@ fn forward(
         return INTERNAL_ERROR;
     };
     let name = config.name();
-    if let Running::Unavailable = running {
-        jk_log!(
-            record.sink(runtime),
-            Level::Error,
-            "({name}) unsupported_type: this version cannot serve workers of type {} yet; \
-             outcome=503",
-            config.type_name()
-        );
-        return UNAVAILABLE;
-    }
     let mut request = match HttpdRequest::new(record, runtime, path, committed) {
         Ok(request) => request,
         Err(status) => {
@@ -311,6 +303,9 @@ fn forward(
     };
     #[cfg(feature = "test-panic")]
     request.panic_if_asked("before");
+    if let (Running::Status, WorkerConfig::Status(status)) = (running, config) {
+        return status::serve(&record, runtime, child, status, &request.facts(), committed);
+    }
     let outcome = match running {
         Running::Ajp13(worker) => {
             if let Some(route) = request.facts().route {
@@ -323,7 +318,7 @@ fn forward(
             note(&record, &report);
             outcome
         }
-        Running::Unavailable => Outcome::Refused(503),
+        Running::Status => return INTERNAL_ERROR,
     };
     match outcome {
         Outcome::Completed | Outcome::Aborted => OK,

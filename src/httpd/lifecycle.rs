@@ -25,8 +25,8 @@ use super::watchdog::Watchdog;
 use crate::config::WorkerConfig;
 use crate::jk_log;
 use crate::log::{Level, Log, Site};
-use crate::shared::Layout;
 use crate::shared::carry::{Generation, carry, has_same_records};
+use crate::shared::{Layout, Memory as _};
 use crate::worker::buffers::Buffers;
 use crate::worker::{Balancer, Schedule, Worker};
 
@@ -154,7 +154,14 @@ fn share_memory(servers: &[&ffi::server_rec]) -> bool {
     let memory = match same {
         Some((_, memory)) => Arc::clone(memory),
         None => match SharedMemory::new(layout) {
-            Ok(memory) => Arc::new(memory),
+            Ok(memory) => {
+                let created = |(_, old): (_, &Arc<SharedMemory>)| {
+                    old.common().created.load(Ordering::Relaxed)
+                };
+                let created = before.map_or_else(unix_time, created);
+                memory.common().created.store(created, Ordering::Relaxed);
+                Arc::new(memory)
+            }
             Err(e) => {
                 let text = format!("mod_jk: no memory can be shared with the children: {e}");
                 log::startup(Some(main), Level::Emerg, &text);
@@ -201,7 +208,7 @@ fn run(workers: &WorkerSet, memory: &Arc<SharedMemory>) -> Vec<Running> {
                 let balancer = Balancer::new(config, names, memory, place, workers.maintain);
                 Running::Balancer(Box::new(balancer))
             }
-            WorkerConfig::Status(_) => Running::Unavailable,
+            WorkerConfig::Status(_) => Running::Status,
         }
     };
     workers.configs.iter().map(one).collect()
@@ -305,9 +312,22 @@ pub(super) unsafe extern "C" fn child_init(
             // child_init runs once in a process, so this is the first value.
             let _ = runtime.workers.child.set(child);
             // SAFETY: httpd passes the child's own pool.
+            unsafe { Pool::new(pchild) }.park(AtEnd(Arc::clone(&runtime.workers)));
+            // SAFETY: httpd passes the child's own pool.
             start_watchdog(main, runtime, unsafe { Pool::new(pchild) });
         },
     );
+}
+
+/// Counts the connections of this process out when it ends.
+struct AtEnd(Arc<WorkerSet>);
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        if let Some(child) = self.0.child.get() {
+            child.end();
+        }
+    }
 }
 
 /// A server that a thread of ours may look at.

@@ -36,6 +36,7 @@ mod server;
 mod service;
 mod shm;
 mod stamp;
+mod status;
 mod table;
 mod translate;
 mod upkeep;

@@ -13,7 +13,7 @@ use super::request_log::RequestLog;
 use super::shm::SharedMemory;
 use super::stamp::Stamp;
 use super::upkeep::Upkeep;
-use crate::config::{Place, Problems, WorkerConfig};
+use crate::config::{Place, Problems, Properties, WorkerConfig};
 use crate::log::{Level, Log};
 use crate::mapping::{LiveTable, Mount, WorkerKind, WorkerNames, copy_mounts};
 use crate::net::NameCache;
@@ -217,6 +217,11 @@ pub(super) struct WorkerSet {
     pub configs: Vec<WorkerConfig>,
     /// Their names, for mapping rules.
     pub names: Arc<WorkerNames>,
+    /// What the files say about them.
+    pub properties: Properties,
+    /// The mapping rules of all servers, the main one first, each under the server's name on status
+    /// pages; set once all have been checked.
+    pub maps: OnceLock<Vec<(String, Arc<LiveTable>)>>,
     /// What the check of the configuration knows of their hosts and sources.
     pub resolved: NameCache,
     /// What all processes see of them; set when httpd starts.
@@ -247,14 +252,15 @@ pub(super) enum Running {
     Ajp13(Box<Worker>),
     /// Several engines.
     Balancer(Box<Balancer>),
-    /// Of a type that this version loads but cannot serve.
-    Unavailable,
+    /// The pages that show the others.
+    Status,
 }
 
 impl WorkerSet {
     /// Workers that nobody uses yet.
     pub(super) fn new(
         configs: Vec<WorkerConfig>,
+        properties: Properties,
         resolved: NameCache,
         maintain: Option<Duration>,
         watchdog: Option<Duration>,
@@ -263,6 +269,8 @@ impl WorkerSet {
         Self {
             names: Arc::new(WorkerNames::new(names)),
             configs,
+            properties,
+            maps: OnceLock::new(),
             resolved,
             memory: OnceLock::new(),
             maintain,
@@ -278,6 +286,18 @@ pub(super) fn unix_time() -> u64 {
 }
 
 impl Child {
+    /// Counts the connections of this process out, which is about to end. Waits for nobody, as a
+    /// signal may have interrupted anything.
+    pub(super) fn end(&self) {
+        for worker in &self.workers {
+            match worker {
+                Running::Ajp13(worker) => worker.end(),
+                Running::Balancer(balancer) => balancer.workers().iter().for_each(Worker::end),
+                Running::Status => {}
+            }
+        }
+    }
+
     /// Looks after shared states and the idle connections of all workers, if it is time for that.
     /// `unix`: now, seconds since 1970.
     pub(super) fn maintain(&self, now: Instant, unix: u64, log: &impl Log) {
@@ -300,7 +320,7 @@ impl Child {
             match worker {
                 Running::Ajp13(worker) => worker.maintain(now, log),
                 Running::Balancer(balancer) => balancer.maintain(now, log),
-                Running::Unavailable => {}
+                Running::Status => {}
             }
         }
     }
@@ -312,7 +332,7 @@ impl Child {
             match worker {
                 Running::Ajp13(worker) => worker.renew_names(log),
                 Running::Balancer(balancer) => balancer.renew_names(log),
-                Running::Unavailable => {}
+                Running::Status => {}
             }
         }
     }

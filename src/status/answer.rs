@@ -23,6 +23,36 @@ pub trait Source {
 
     /// The properties of the configuration in their order, without those that are secrets.
     fn entries(&self) -> Vec<Entry<'_>>;
+
+    /// The settings that a worker runs with, its own first and then those of its members.
+    fn settings(&self, worker: &WorkerName) -> Vec<Setting>;
+
+    /// What becomes of a request for a decoded path, in each server that has rules.
+    fn lookup(&self, path: &[u8]) -> Vec<Mapped<'_>>;
+}
+
+/// A setting that goes, set or not.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// The member that it is of.
+    pub member: Option<WorkerName>,
+    /// Its property.
+    pub key: &'static str,
+    /// Its value, as text.
+    pub value: String,
+    /// The line that sets it; `None`: no line does.
+    pub source: Option<String>,
+}
+
+/// What the rules of a server say about a path.
+#[derive(Debug, Clone)]
+pub struct Mapped<'a> {
+    /// The server.
+    pub server: &'a str,
+    /// What becomes of the request.
+    pub verdict: String,
+    /// The rule that decides, and its line.
+    pub rule: Option<(String, String)>,
 }
 
 /// One property of the configuration.
@@ -39,8 +69,6 @@ pub struct Entry<'a> {
 /// A request to a status worker.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    /// The path as the client wrote it, for links back to the same worker.
-    pub path: &'a [u8],
     /// The query string.
     pub query: &'a [u8],
     /// Who asks, where httpd knows.

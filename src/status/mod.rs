@@ -6,7 +6,7 @@
 //! answer     checks, and the answer
 //! fields     names and values, as scripts know them
 //! xml text properties               the formats of C mod_jk
-//! json prometheus html              ours
+//! json prometheus html page         ours
 //! escape     bytes of names and values in each of them
 //! ```
 //!
@@ -18,6 +18,7 @@ mod escape;
 mod fields;
 mod html;
 mod json;
+mod page;
 mod prometheus;
 mod properties;
 pub mod query;

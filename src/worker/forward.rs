@@ -17,7 +17,7 @@ use super::prepare::{Routing, encode};
 use super::recovery;
 use super::upload::append_body;
 use crate::ajp::exchange::{CloseReason, Exchange, Verdict};
-use crate::config::{Ajp13Config, WorkerName};
+use crate::config::{Ajp13Config, Target, WorkerName};
 use crate::host::{BodyError, Request, ResponseError};
 use crate::jk_log;
 use crate::log::Level;
@@ -107,6 +107,19 @@ impl Worker {
     /// The worker's settings.
     pub fn config(&self) -> &Ajp13Config {
         &self.config
+    }
+
+    /// Where its connections go, as far as this process knows.
+    pub fn address(&self) -> Option<String> {
+        let Ajp13Config { target, connect, .. } = &self.config;
+        match target {
+            Target::Tcp { port, .. } => {
+                self.names.address(*port, connect.prefer_ipv6).map(|address| address.to_string())
+            }
+            Target::Never { .. } => None,
+            #[cfg(unix)]
+            Target::Unix(path) => Some(path.display().to_string()),
+        }
     }
 
     /// The worker's pool.

@@ -25,4 +25,5 @@ mod harness;
 mod mapping;
 mod policy;
 mod pool;
+mod status;
 mod support;
