@@ -18,7 +18,8 @@ fn ask(httpd: &Httpd, query: &str) -> Response {
 fn engine() -> Engine {
     Engine::scripted(|conn, request| {
         conn.read_body(request)?;
-        let length = request.uri.rsplit('/').next().and_then(|n| n.parse().ok()).unwrap_or(7);
+        let uri = request.uri.as_deref().unwrap_or_default();
+        let length = uri.rsplit('/').next().and_then(|n| n.parse().ok()).unwrap_or(7);
         let headers = [("Content-Type", "text/plain")];
         conn.send(&packet::answer(200, &headers, &vec![b'x'; length]))?;
         Ok(Action::Keep)
