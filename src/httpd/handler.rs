@@ -316,9 +316,10 @@ fn forward(
             if let Some(route) = request.facts().route {
                 record.notes().set(record.pool(), WORKER_ROUTE, route);
             }
-            serve(worker, &child.buffers, &mut request)
+            serve(&worker.current(), &child.buffers, &mut request)
         }
         Running::Balancer(balancer) => {
+            let balancer = balancer.current();
             let (outcome, report) = balancer.serve(&child.buffers, &mut request);
             note(&record, &report);
             outcome

@@ -6,6 +6,7 @@
 use std::ffi::c_int;
 use std::fmt;
 use std::iter;
+use std::process;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,9 +27,9 @@ use crate::config::WorkerConfig;
 use crate::jk_log;
 use crate::log::{Level, Log, Site};
 use crate::shared::Layout;
-use crate::shared::carry::{Generation, carry, has_same_records};
+use crate::shared::carry::{Carried, Generation, carry, has_same_records};
 use crate::worker::buffers::Buffers;
-use crate::worker::{Balancer, Schedule, Worker};
+use crate::worker::{Balancer, Live, Schedule, Worker};
 
 const OK: c_int = ffi::OK as c_int;
 const REFUSE: c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int;
@@ -166,13 +167,14 @@ fn share_memory(servers: &[&ffi::server_rec]) -> bool {
     if let Some((before, old)) = before {
         let old = Generation { workers: &before.configs, memory: &**old };
         let new = Generation { workers: &workers.configs, memory: &*memory };
-        let carried = carry(old, new, same.is_some());
+        let carried = carry(old, new, process::id());
         jk_log!(
             sink,
             Level::Info,
             "states_kept: what was known of the engines before the graceful restart goes on; \
              {carried}"
         );
+        log_overruled(sink, &carried);
     } else if let Legacy::Foreign = legacy {
         jk_log!(
             sink,
@@ -184,22 +186,43 @@ fn share_memory(servers: &[&ffi::server_rec]) -> bool {
     workers.memory.set(memory).is_ok()
 }
 
+/// Says which changes of an administrator hold no longer.
+fn log_overruled(sink: Sink<'_>, carried: &Carried) {
+    for (worker, overruled) in &carried.overruled {
+        jk_log!(
+            sink,
+            Level::Warn,
+            "({worker}) edit_overruled: a setting that was changed at run time has a new value in \
+             the file, which counts from now on; {overruled}"
+        );
+    }
+    for worker in &carried.not_kept {
+        jk_log!(
+            sink,
+            Level::Error,
+            "({worker}) edits_lost: the changes that were made at run time cannot be kept; make \
+             them again, or in the file"
+        );
+    }
+}
+
 /// The configured workers in this child.
 fn run(workers: &WorkerSet, memory: &Arc<SharedMemory>) -> Vec<Running> {
     let mut at = Layout::default();
-    let one = |config| {
+    let one = |file: &WorkerConfig| {
         let (memory, place) = (Arc::<SharedMemory>::clone(memory), at);
-        at = at.and(Layout::of(config));
-        match config {
+        let of_live = Arc::<SharedMemory>::clone(&memory);
+        at = at.and(Layout::of(file));
+        match file {
             WorkerConfig::Ajp13(config) => {
                 let names = workers.resolved.names(&config.target, &config.connect);
                 let worker = Worker::new((**config).clone(), names, memory, place.workers);
-                Running::Ajp13(Box::new(worker))
+                Running::Ajp13(Box::new(Live::new(worker, file.clone(), of_live, place)))
             }
             WorkerConfig::Balancer(config) => {
                 let (config, names) = ((**config).clone(), &workers.resolved);
                 let balancer = Balancer::new(config, names, memory, place, workers.maintain);
-                Running::Balancer(Box::new(balancer))
+                Running::Balancer(Box::new(Live::new(balancer, file.clone(), of_live, place)))
             }
             WorkerConfig::Status(_) => Running::Unavailable,
         }

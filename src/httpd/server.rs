@@ -18,7 +18,7 @@ use crate::log::{Level, Log};
 use crate::mapping::{LiveTable, Mount, WorkerKind, WorkerNames, copy_mounts};
 use crate::net::NameCache;
 use crate::worker::buffers::Buffers;
-use crate::worker::{Balancer, Schedule, Worker};
+use crate::worker::{Balancer, Live, Schedule, Worker};
 
 /// The module's record of one server. Lives in the configuration pool: it ends with the
 /// configuration generation.
@@ -244,9 +244,9 @@ pub(super) struct Child {
 #[derive(Debug)]
 pub(super) enum Running {
     /// One engine.
-    Ajp13(Box<Worker>),
+    Ajp13(Box<Live<Worker>>),
     /// Several engines.
-    Balancer(Box<Balancer>),
+    Balancer(Box<Live<Balancer>>),
     /// Of a type that this version loads but cannot serve.
     Unavailable,
 }
@@ -293,13 +293,13 @@ impl Child {
         // First what takes no time: a ping of an engine that hangs must not keep another one out.
         for worker in &self.workers {
             if let Running::Balancer(balancer) = worker {
-                balancer.maintain_states(unix, log);
+                balancer.current().maintain_states(unix, log);
             }
         }
         for worker in &self.workers {
             match worker {
-                Running::Ajp13(worker) => worker.maintain(now, log),
-                Running::Balancer(balancer) => balancer.maintain(now, log),
+                Running::Ajp13(worker) => worker.current().maintain(now, log),
+                Running::Balancer(balancer) => balancer.current().maintain(now, log),
                 Running::Unavailable => {}
             }
         }
@@ -310,8 +310,8 @@ impl Child {
     pub(super) fn renew_names(&self, log: &impl Log) {
         for worker in &self.workers {
             match worker {
-                Running::Ajp13(worker) => worker.renew_names(log),
-                Running::Balancer(balancer) => balancer.renew_names(log),
+                Running::Ajp13(worker) => worker.current().renew_names(log),
+                Running::Balancer(balancer) => balancer.current().renew_names(log),
                 Running::Unavailable => {}
             }
         }

@@ -21,7 +21,7 @@ use crate::config::{Ajp13Config, WorkerName};
 use crate::host::{BodyError, Request, ResponseError};
 use crate::jk_log;
 use crate::log::Level;
-use crate::net::{ConnectError, Connector, IdleState, Names, Notice};
+use crate::net::{ConnectError, Connector, IdleState, NameCache, Names, Notice};
 use crate::shared::requests::take;
 use crate::shared::{Busy, Memory, WorkerState};
 
@@ -32,9 +32,9 @@ const DOUBTED: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Worker {
     config: Ajp13Config,
-    pool: Pool,
+    pool: Arc<Pool>,
     peer: String,
-    pub(super) names: Names,
+    pub(super) names: Arc<Names>,
     memory: Arc<dyn Memory>,
     position: usize,
     process: u32,
@@ -71,15 +71,46 @@ impl Worker {
         position: usize,
     ) -> Self {
         Self {
-            pool: Pool::new(config.pool_size),
+            pool: Arc::new(Pool::new(config.pool_size)),
             peer: config.target.to_string(),
-            names,
+            names: Arc::new(names),
             config,
             memory,
             position,
             process: process::id(),
             turn: AtomicUsize::new(position),
             upkeep: Mutex::default(),
+        }
+    }
+
+    /// The same worker with other settings: with the same connections, unless its engine is now
+    /// elsewhere.
+    pub(super) fn renew(&self, config: Ajp13Config) -> Self {
+        let is_moved = config.target != self.config.target;
+        let (pool, names) = if is_moved {
+            let names = NameCache::default().names(&config.target, &config.connect);
+            (Arc::new(Pool::new(config.pool_size)), Arc::new(names))
+        } else {
+            (Arc::clone(&self.pool), Arc::clone(&self.names))
+        };
+        Self {
+            pool,
+            peer: config.target.to_string(),
+            names,
+            config,
+            memory: Arc::clone(&self.memory),
+            position: self.position,
+            process: self.process,
+            turn: AtomicUsize::new(self.turn.load(Ordering::Relaxed)),
+            upkeep: Mutex::default(),
+        }
+    }
+
+    /// Closes the idle connections that another worker, which takes the place of this one, does
+    /// not take over.
+    pub(super) fn leave_to(&self, next: &Self) {
+        if !Arc::ptr_eq(&self.pool, &next.pool) {
+            self.pool.close_idle();
         }
     }
 
@@ -93,7 +124,7 @@ impl Worker {
     }
 
     /// What all processes see of it.
-    pub(super) fn state(&self) -> Option<&WorkerState> {
+    pub fn state(&self) -> Option<&WorkerState> {
         self.memory.workers().get(self.position)
     }
 

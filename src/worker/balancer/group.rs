@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::method::multipliers;
@@ -55,6 +55,18 @@ impl Group {
             at,
             offset: AtomicUsize::new(0),
             maintain: maintain.map(|time| time.as_secs().max(1)),
+        }
+    }
+
+    /// The same members with other settings.
+    pub(super) fn renew(&self, config: BalancerConfig) -> Self {
+        Self {
+            multipliers: multipliers(&config.members),
+            config,
+            memory: Arc::clone(&self.memory),
+            at: self.at,
+            offset: AtomicUsize::new(self.offset.load(Ordering::Relaxed)),
+            maintain: self.maintain,
         }
     }
 

@@ -28,9 +28,9 @@ use crate::worker::prepare::Routing;
 pub struct Balancer {
     pub(super) group: Group,
     /// One for each member, in their order.
-    workers: Vec<Worker>,
+    pub(super) workers: Vec<Worker>,
     /// The smallest packet size of all members, bytes.
-    packet: usize,
+    pub(super) packet: usize,
 }
 
 /// State of one request over all its members.

@@ -92,7 +92,7 @@ fn a_member_in_error_stays_out_until_a_full_restart() {
             ask_some(&httpd);
             assert_eq!(a.requests().len(), 1, "{mpm:?}");
             assert_eq!(httpd.jk_log().matches(" states_kept: ").count(), restarts, "{mpm:?}");
-            assert_eq!(kept(&httpd), "kept=2 new=- dropped=- moved=-", "{mpm:?}");
+            assert_eq!(kept(&httpd), "kept=2 edits=0 new=- dropped=- moved=-", "{mpm:?}");
         }
         httpd.restart();
         ask_some(&httpd);
@@ -115,7 +115,7 @@ fn members_come_and_go_by_name() {
     rewrite(&httpd, &workers(&[("c", &c), ("b", &b), ("a", &a)], ""));
     httpd.graceful();
     ask_some(&httpd);
-    assert_eq!(kept(&httpd), "kept=2 new=lb.c dropped=- moved=-");
+    assert_eq!(kept(&httpd), "kept=2 edits=0 new=lb.c dropped=- moved=-");
     assert_eq!(a.requests().len(), 1, "what is known of it went on");
     assert!(!c.requests().is_empty() && c.requests().len() < 6, "it has its share");
 
@@ -123,14 +123,14 @@ fn members_come_and_go_by_name() {
     rewrite(&httpd, &workers(&[("c", &c), ("a", &elsewhere)], ""));
     httpd.graceful();
     ask_some(&httpd);
-    assert_eq!(kept(&httpd), "kept=1 new=- dropped=lb.b moved=lb.a");
+    assert_eq!(kept(&httpd), "kept=1 edits=0 new=- dropped=lb.b moved=lb.a");
     assert_eq!((a.requests().len(), elsewhere.requests().len()), (1, 1));
 
     // One that was away is a new one.
     rewrite(&httpd, &workers(&[("c", &c), ("a", &elsewhere), ("b", &b)], ""));
     httpd.graceful();
     ask_some(&httpd);
-    assert_eq!(kept(&httpd), "kept=2 new=lb.b dropped=- moved=-");
+    assert_eq!(kept(&httpd), "kept=2 edits=0 new=lb.b dropped=- moved=-");
     assert_eq!(elsewhere.requests().len(), 1);
 }
 
