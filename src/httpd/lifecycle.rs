@@ -179,7 +179,7 @@ fn share_memory(servers: &[&ffi::server_rec]) -> bool {
         jk_log!(
             sink,
             Level::Info,
-            "states_forgotten: the file of the module was replaced; states and counters begin anew"
+            "states_forgotten: another file of the module was loaded; states and counters begin anew"
         );
     }
     // post_config runs once for a configuration, so this is the first value.
