@@ -1,6 +1,6 @@
 //! What outlives a graceful restart of httpd, and what does not.
 //!
-//! 6 restarts under load, or 50 with JK_LONG=1 (`misc/dev long`).
+//! Some restarts under load, or 50 of each MPM with JK_LONG=1 (`misc/dev long`).
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -289,9 +289,27 @@ fn shared(pid: u32) -> (usize, u64) {
 
 #[test]
 fn restarts_under_load_cost_nobody_anything() {
-    let restarts = if std::env::var_os("JK_LONG").is_some() { 50 } else { 6 };
+    restart_under_load(Mpm::Event, if is_long() { 50 } else { 6 });
+}
+
+#[test]
+fn restarts_under_load_cost_nobody_anything_under_worker() {
+    restart_under_load(Mpm::Worker, if is_long() { 50 } else { 4 });
+}
+
+#[test]
+fn restarts_under_load_cost_nobody_anything_under_prefork() {
+    restart_under_load(Mpm::Prefork, if is_long() { 50 } else { 4 });
+}
+
+fn is_long() -> bool {
+    std::env::var_os("JK_LONG").is_some()
+}
+
+fn restart_under_load(mpm: Mpm, restarts: usize) {
     let (a, b, broken) = (sound(), sound(), broken());
     let mut httpd = Httpd::builder(Module::Ours)
+        .mpm(mpm)
         .size(24, 2)
         .workers(&workers(&[("a", &a), ("b", &b), ("broken", &broken)], ""))
         .mount("/app/*", "lb")
@@ -332,7 +350,9 @@ fn restarts_under_load_cost_nobody_anything() {
     });
     let closed = load.closed.into_inner().expect("no panic");
     let served = load.served.into_inner();
-    eprintln!("{restarts} restarts, {served} requests; closed {closed:?}; parent +{growth} KiB");
+    eprintln!(
+        "{mpm:?}: {restarts} restarts, {served} requests; closed {closed:?}; parent +{growth} KiB"
+    );
     let wrong = load.wrong.into_inner().expect("no panic");
     assert!(wrong.is_empty(), "{} wrong, the first: {}", wrong.len(), wrong[0]);
     assert_eq!(before.map(|(level, _)| level), after, "mappings, their KiB, descriptors");
@@ -347,7 +367,7 @@ fn restarts_under_load_cost_nobody_anything() {
 
 #[test]
 fn children_that_are_killed_all_the_time_leave_counts_right() {
-    let kills = if std::env::var_os("JK_LONG").is_some() { 60 } else { 8 };
+    let kills = if is_long() { 60 } else { 8 };
     let (a, b) = (sound(), sound());
     let more = "worker.a.busy_limit=100\nworker.b.busy_limit=100";
     let mut httpd = Httpd::builder(Module::Ours)
