@@ -137,6 +137,8 @@ fn build() -> Result<(), String> {
     }
     // Unloading a module whose threads or panics have left traces makes httpd grow at restarts.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    // So a copy under another name stays beside the first one; each is to use its own record.
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-Bsymbolic");
 
     let httpd = Httpd::find()?;
     println!(

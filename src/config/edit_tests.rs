@@ -1,3 +1,6 @@
+//! Tests of changes at run time.
+#![forbid(unsafe_code)]
+
 use std::collections::HashSet;
 
 use proptest::prelude::*;
@@ -23,8 +26,10 @@ fn values(config: &WorkerConfig, member: Option<usize>, key: Key) -> String {
     String::from_utf8(value(config, member, key).unwrap()).unwrap()
 }
 
-/// What C mod_jk takes (a value, and how it is shown), and what it does not.
-const CASES: &[(Key, &[(&str, &str)], &[&str])] = &[
+/// A key, the texts that it takes with how they are shown, and those that it does not take.
+type Case = (Key, &'static [(&'static str, &'static str)], &'static [&'static str]);
+
+const CASES: &[Case] = &[
     (Key::LbRetries, &[("7", "7")], &["0", "-1", "x", "", "2147483648"]),
     (Key::LbRetryInterval, &[("1", "1")], &["0"]),
     (Key::RecoverTime, &[("1", "1")], &["0"]),

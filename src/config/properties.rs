@@ -583,4 +583,15 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn secrets_are_left_out() {
+        let mut properties = Properties::new();
+        let text =
+            b"mine=topsecret\nworker.a.secret=$(mine)\nt.secret=other\nworker.a.secretkey=k\n\
+                     worker.a.secret topsecret=x\nworker.a.port=1\n";
+        properties.read_text(text, "w", &|_| None, &mut Problems::new());
+        let shown: Vec<_> = properties.without_secrets().map(|p| p.key.clone()).collect();
+        assert_eq!(shown, [b"worker.a.port"]);
+    }
 }

@@ -304,16 +304,22 @@ fn forward(
     #[cfg(feature = "test-panic")]
     request.panic_if_asked("before");
     if let (Running::Status, WorkerConfig::Status(status)) = (running, config) {
-        return status::serve(&record, runtime, child, status, &request.facts(), committed);
+        let form = match status::form(&mut request) {
+            Ok(form) => form,
+            Err(status) => return status,
+        };
+        let asked = (&request.facts(), form.as_slice());
+        return status::serve(&record, runtime, child, status, asked, committed);
     }
     let outcome = match running {
         Running::Ajp13(worker) => {
             if let Some(route) = request.facts().route {
                 record.notes().set(record.pool(), WORKER_ROUTE, route);
             }
-            serve(worker, &child.buffers, &mut request)
+            serve(&worker.current(), &child.buffers, &mut request)
         }
         Running::Balancer(balancer) => {
+            let balancer = balancer.current();
             let (outcome, report) = balancer.serve(&child.buffers, &mut request);
             note(&record, &report);
             outcome

@@ -5,7 +5,9 @@
 
 use std::ffi::c_int;
 use std::fmt;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::iter;
+use std::process;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,10 +27,10 @@ use super::watchdog::Watchdog;
 use crate::config::WorkerConfig;
 use crate::jk_log;
 use crate::log::{Level, Log, Site};
-use crate::shared::carry::{Generation, carry, has_same_records};
+use crate::shared::carry::{Carried, Generation, carry, has_same_records};
 use crate::shared::{Layout, Memory as _};
 use crate::worker::buffers::Buffers;
-use crate::worker::{Balancer, Schedule, Worker};
+use crate::worker::{Balancer, Live, Schedule, Worker};
 
 const OK: c_int = ffi::OK as c_int;
 const REFUSE: c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int;
@@ -159,7 +161,11 @@ fn share_memory(servers: &[&ffi::server_rec]) -> bool {
                     old.common().created.load(Ordering::Relaxed)
                 };
                 let created = before.map_or_else(unix_time, created);
-                memory.common().created.store(created, Ordering::Relaxed);
+                let common = memory.common();
+                common.created.store(created, Ordering::Relaxed);
+                for number in &common.secret {
+                    number.store(RandomState::new().build_hasher().finish(), Ordering::Relaxed);
+                }
                 Arc::new(memory)
             }
             Err(e) => {
@@ -173,40 +179,62 @@ fn share_memory(servers: &[&ffi::server_rec]) -> bool {
     if let Some((before, old)) = before {
         let old = Generation { workers: &before.configs, memory: &**old };
         let new = Generation { workers: &workers.configs, memory: &*memory };
-        let carried = carry(old, new, same.is_some());
+        let carried = carry(old, new, process::id());
         jk_log!(
             sink,
             Level::Info,
             "states_kept: what was known of the engines before the graceful restart goes on; \
              {carried}"
         );
+        log_overruled(sink, &carried);
     } else if let Legacy::Foreign = legacy {
         jk_log!(
             sink,
             Level::Info,
-            "states_forgotten: the file of the module was replaced; states and counters begin anew"
+            "states_forgotten: another file of the module was loaded; states and counters begin anew"
         );
     }
     // post_config runs once for a configuration, so this is the first value.
     workers.memory.set(memory).is_ok()
 }
 
+/// Says which changes of an administrator hold no longer.
+fn log_overruled(sink: Sink<'_>, carried: &Carried) {
+    for (worker, overruled) in &carried.overruled {
+        jk_log!(
+            sink,
+            Level::Warn,
+            "({worker}) edit_overruled: a setting that was changed at run time has a new value in \
+             the file, which counts from now on; {overruled}"
+        );
+    }
+    for worker in &carried.not_kept {
+        jk_log!(
+            sink,
+            Level::Error,
+            "({worker}) edits_lost: the changes that were made at run time cannot be kept; make \
+             them again, or in the file"
+        );
+    }
+}
+
 /// The configured workers in this child.
 fn run(workers: &WorkerSet, memory: &Arc<SharedMemory>) -> Vec<Running> {
     let mut at = Layout::default();
-    let one = |config| {
+    let one = |file: &WorkerConfig| {
         let (memory, place) = (Arc::<SharedMemory>::clone(memory), at);
-        at = at.and(Layout::of(config));
-        match config {
+        let of_live = Arc::<SharedMemory>::clone(&memory);
+        at = at.and(Layout::of(file));
+        match file {
             WorkerConfig::Ajp13(config) => {
                 let names = workers.resolved.names(&config.target, &config.connect);
                 let worker = Worker::new((**config).clone(), names, memory, place.workers);
-                Running::Ajp13(Box::new(worker))
+                Running::Ajp13(Box::new(Live::new(worker, file.clone(), of_live, place)))
             }
             WorkerConfig::Balancer(config) => {
                 let (config, names) = ((**config).clone(), &workers.resolved);
                 let balancer = Balancer::new(config, names, memory, place, workers.maintain);
-                Running::Balancer(Box::new(balancer))
+                Running::Balancer(Box::new(Live::new(balancer, file.clone(), of_live, place)))
             }
             WorkerConfig::Status(_) => Running::Status,
         }

@@ -12,8 +12,9 @@ use super::server::WorkerSet;
 /// its layout under this name: another build of the module may have made it.
 const KEY: &CStr = c"mod_jk generation";
 
-/// Its address tells which copy of the module is running: a file that was replaced is loaded
-/// beside the old one, which stays (-z nodelete).
+/// Its address tells which copy of the module is running. Copies stay where they are
+/// (-z nodelete): a file of another name is loaded beside them, and one that was replaced under
+/// its name is not loaded before httpd was stopped.
 static COPY: u8 = 0;
 
 #[repr(C)]

@@ -18,7 +18,7 @@ use crate::log::{Level, Log};
 use crate::mapping::{LiveTable, Mount, WorkerKind, WorkerNames, copy_mounts};
 use crate::net::NameCache;
 use crate::worker::buffers::Buffers;
-use crate::worker::{Balancer, Schedule, Worker};
+use crate::worker::{Balancer, Live, Schedule, Worker};
 
 /// The module's record of one server. Lives in the configuration pool: it ends with the
 /// configuration generation.
@@ -249,9 +249,9 @@ pub(super) struct Child {
 #[derive(Debug)]
 pub(super) enum Running {
     /// One engine.
-    Ajp13(Box<Worker>),
+    Ajp13(Box<Live<Worker>>),
     /// Several engines.
-    Balancer(Box<Balancer>),
+    Balancer(Box<Live<Balancer>>),
     /// The pages that show the others.
     Status,
 }
@@ -291,8 +291,10 @@ impl Child {
     pub(super) fn end(&self) {
         for worker in &self.workers {
             match worker {
-                Running::Ajp13(worker) => worker.end(),
-                Running::Balancer(balancer) => balancer.workers().iter().for_each(Worker::end),
+                Running::Ajp13(worker) => worker.current().end(),
+                Running::Balancer(balancer) => {
+                    balancer.current().members().for_each(|member| member.worker.end());
+                }
                 Running::Status => {}
             }
         }
@@ -313,13 +315,13 @@ impl Child {
         // First what takes no time: a ping of an engine that hangs must not keep another one out.
         for worker in &self.workers {
             if let Running::Balancer(balancer) = worker {
-                balancer.maintain_states(unix, log);
+                balancer.current().maintain_states(unix, log);
             }
         }
         for worker in &self.workers {
             match worker {
-                Running::Ajp13(worker) => worker.maintain(now, log),
-                Running::Balancer(balancer) => balancer.maintain(now, log),
+                Running::Ajp13(worker) => worker.current().maintain(now, log),
+                Running::Balancer(balancer) => balancer.current().maintain(now, log),
                 Running::Status => {}
             }
         }
@@ -330,8 +332,8 @@ impl Child {
     pub(super) fn renew_names(&self, log: &impl Log) {
         for worker in &self.workers {
             match worker {
-                Running::Ajp13(worker) => worker.renew_names(log),
-                Running::Balancer(balancer) => balancer.renew_names(log),
+                Running::Ajp13(worker) => worker.current().renew_names(log),
+                Running::Balancer(balancer) => balancer.current().renew_names(log),
                 Running::Status => {}
             }
         }

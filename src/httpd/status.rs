@@ -1,26 +1,35 @@
 //! Requests to workers of type status: what there is to show, and the answer to the client.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::{CStr, c_int};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::ffi;
+use super::log::Sink;
 use super::pool::{self, int};
 use super::request::Record;
 use super::response::Output;
 use super::server::{Child, Running, Runtime, WorkerSet, unix_time};
+use super::service::HttpdRequest;
+use crate::config::edit::{self, Key};
 use crate::config::status::StatusConfig;
 use crate::config::{WorkerConfig, WorkerName};
-use crate::host::{Facts, ResponseError};
+use crate::host::{Facts, Request as _, ResponseError};
 use crate::jk_log;
-use crate::log::{Level, Log};
+use crate::log::Level;
 use crate::mapping::{LiveTable, Lookup, Table, normalize};
 use crate::shared::{BalancerState, Memory as _, WorkerState};
-use crate::status::answer::{Asked, Entry, Mapped, Setting, Source, answer};
+use crate::status::action::Action;
+use crate::status::answer::{Asked, Changed, Entry, Mapped, Setting, Source, answer};
+use crate::status::origin::Browser;
 use crate::status::snapshot::{Balancer, Change, Engine, Head, Map, Member, Snapshot};
-use crate::worker::Worker;
+use crate::worker::balancer::MemberRecord;
+use crate::worker::{EditError, Worker};
+
+/// Name and value of a setting.
+type Fact = (&'static str, String);
 
 const OK: c_int = ffi::OK as c_int;
 const INTERNAL_ERROR: c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int;
@@ -34,14 +43,54 @@ const HEADERS: [(&CStr, &[u8]); 5] = [
     (c"Referrer-Policy", b"same-origin"),
 ];
 
+/// Most bytes of a form.
+const MOST_FORM: usize = 64 * 1024;
+
+/// A worker as it is while a request is answered.
+enum Now {
+    Engine(Arc<Worker>),
+    Balancer(Arc<crate::worker::Balancer>),
+}
+
 /// Everything that can be shown, while a request is answered.
 struct View<'a> {
     head: Head<'a>,
     workers: &'a WorkerSet,
     child: &'a Child,
+    now: OnceCell<Vec<Now>>,
     /// The rules of each server that has some.
     tables: Vec<(&'a str, Arc<Table>)>,
     entries: Vec<(&'a [u8], &'a [u8], String)>,
+    sink: Sink<'a>,
+    /// Who asks, for the log.
+    who: String,
+}
+
+/// The form that a request has posted; nothing where it has posted none.
+///
+/// # Errors
+/// The status for a form that cannot be read or is too long.
+pub(super) fn form(request: &mut HttpdRequest<'_>) -> Result<Vec<u8>, c_int> {
+    const TYPE: &[u8] = b"application/x-www-form-urlencoded";
+    let is_form = |(name, value): (&[u8], &[u8])| {
+        let value = value.get(..TYPE.len()).unwrap_or_default();
+        name.eq_ignore_ascii_case(b"content-type") && value.eq_ignore_ascii_case(TYPE)
+    };
+    let mut form = Vec::new();
+    if request.facts().method != b"POST" || !request.headers().any(is_form) {
+        return Ok(form);
+    }
+    let mut part = [0; 8192];
+    loop {
+        match request.read_body(&mut part) {
+            Ok(0) => return Ok(form),
+            Ok(n) => form.extend_from_slice(part.get(..n).unwrap_or_default()),
+            Err(_) => return Err(int(ffi::HTTP_BAD_REQUEST)),
+        }
+        if form.len() > MOST_FORM {
+            return Err(int(ffi::HTTP_REQUEST_ENTITY_TOO_LARGE));
+        }
+    }
 }
 
 /// Answers a request to the status worker `status`.
@@ -50,12 +99,29 @@ pub(super) fn serve(
     runtime: &Runtime,
     child: &Child,
     status: &StatusConfig,
-    facts: &Facts<'_>,
+    (facts, form): (&Facts<'_>, &[u8]),
     committed: &Cell<bool>,
 ) -> c_int {
     let sink = record.sink(runtime);
-    let view = View::new(&runtime.workers, child, facts, &sink);
-    let asked = Asked { query: facts.query.unwrap_or_default(), user: facts.remote_user };
+    let who = format!(
+        "{}@{} through={}",
+        facts.remote_user.unwrap_or(b"-").escape_ascii(),
+        facts.remote_addr.unwrap_or(b"-").escape_ascii(),
+        status.name
+    );
+    let view = View::new(&runtime.workers, child, facts, sink, who);
+    let header = |name| record.headers_in().get(name);
+    let asked = Asked {
+        query: facts.query.unwrap_or_default(),
+        form,
+        browser: Browser {
+            fetch_site: header(c"Sec-Fetch-Site"),
+            origin: header(c"Origin"),
+            referer: header(c"Referer"),
+            host: header(c"Host"),
+        },
+        user: facts.remote_user,
+    };
     let answer = answer(status, &asked, &view);
     if !answer.problem.is_empty() {
         jk_log!(
@@ -109,12 +175,18 @@ fn software<'a>() -> &'a [u8] {
 }
 
 impl<'a> View<'a> {
-    fn new(workers: &'a WorkerSet, child: &'a Child, facts: &Facts<'a>, log: &impl Log) -> Self {
+    fn new(
+        workers: &'a WorkerSet,
+        child: &'a Child,
+        facts: &Facts<'a>,
+        sink: Sink<'a>,
+        who: String,
+    ) -> Self {
         let created = workers.memory.get().map(|m| m.common().created.load(Ordering::Relaxed));
         let maps = workers.maps.get().map(Vec::as_slice).unwrap_or_default();
         let now = Instant::now();
         let table = |(server, maps): &'a (String, Arc<LiveTable>)| {
-            (server.as_str(), maps.check_now(now, log))
+            (server.as_str(), maps.check_now(now, &sink))
         };
         let entries = workers.properties.without_secrets().map(|property| {
             (property.key.as_slice(), property.value.as_slice(), property.place.to_string())
@@ -131,8 +203,11 @@ impl<'a> View<'a> {
             },
             workers,
             child,
+            now: OnceCell::new(),
+            who,
             tables: maps.iter().map(table).collect(),
             entries: entries.collect(),
+            sink,
         }
     }
 
@@ -145,13 +220,93 @@ impl<'a> View<'a> {
         balancer: &'s crate::worker::Balancer,
         state: &BalancerState,
     ) -> Balancer<'s> {
-        let members = balancer.standings().map(|standing| {
-            let engine = self.engine(standing.engine, standing.worker);
-            let load = (standing.load, standing.multiplier);
-            Member::new(standing.config, engine, standing.state, standing.activation, load)
+        let members = balancer.members().map(|record| {
+            let MemberRecord { config, state, engine, worker, multiplier, load } = record;
+            let activation = state.activation(config.activation);
+            let engine = self.engine(worker, engine);
+            Member::new(config, engine, state, activation, (load, multiplier))
         });
         let members = members.collect();
         Balancer::new(balancer.config(), state, members, self.head.created)
+    }
+
+    /// The workers with the settings that hold now.
+    fn now(&self) -> &[Now] {
+        let now = |running: &Running| match running {
+            Running::Ajp13(worker) => Some(Now::Engine(worker.current())),
+            Running::Balancer(balancer) => Some(Now::Balancer(balancer.current())),
+            Running::Status => None,
+        };
+        self.now.get_or_init(|| self.child.workers.iter().filter_map(now).collect())
+    }
+
+    fn running(&self, worker: &WorkerName) -> Option<&Running> {
+        self.child.workers.iter().find(|running| match running {
+            Running::Ajp13(live) => live.name() == worker,
+            Running::Balancer(live) => live.name() == worker,
+            Running::Status => false,
+        })
+    }
+
+    /// The settings of a worker that hold now.
+    fn config(&self, worker: &WorkerName) -> Option<WorkerConfig> {
+        Some(match self.running(worker)? {
+            Running::Ajp13(live) => live.config(),
+            Running::Balancer(live) => live.config(),
+            Running::Status => return None,
+        })
+    }
+
+    /// The settings of a worker as its file has them.
+    fn file(&self, worker: &WorkerName) -> Option<&WorkerConfig> {
+        Some(match self.running(worker)? {
+            Running::Ajp13(live) => live.file(),
+            Running::Balancer(live) => live.file(),
+            Running::Status => return None,
+        })
+    }
+
+    fn log_done(&self, event: &str, sentence: &str, worker: &WorkerName, member: Option<usize>) {
+        let member = member.and_then(|place| self.member(worker, place));
+        let member = member.map(|name| format!(" member={name}")).unwrap_or_default();
+        jk_log!(self.sink, Level::Info, "({worker}) {event}: {sentence};{member} by={}", self.who);
+    }
+
+    fn member(&self, worker: &WorkerName, place: usize) -> Option<WorkerName> {
+        match self.file(worker)? {
+            WorkerConfig::Balancer(balancer) => {
+                balancer.members.get(place).map(|member| member.worker.name.clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// What was changed, or all reasons why nothing was.
+    fn told(
+        &self,
+        worker: &WorkerName,
+        result: Result<Vec<edit::Change>, EditError>,
+    ) -> Result<Vec<Changed>, Vec<String>> {
+        let name = |place: Option<usize>| place.and_then(|place| self.member(worker, place));
+        match result {
+            Ok(changes) => Ok(changes
+                .into_iter()
+                .map(|edit::Change { member, key, old, new }| Changed {
+                    member: name(member),
+                    key: key.name(),
+                    old,
+                    new,
+                })
+                .collect()),
+            Err(EditError::Refused(refusals)) => {
+                let text = |refusal: &edit::Refusal| match name(refusal.member) {
+                    Some(member) => format!("{member}: {refusal}"),
+                    None => refusal.to_string(),
+                };
+                Err(refusals.iter().map(text).collect())
+            }
+            Err(e) => Err(vec![e.to_string()]),
+        }
     }
 }
 
@@ -164,17 +319,16 @@ impl Source for View<'_> {
         let (mut balancers, mut engines) = (Vec::new(), Vec::new());
         // Balancer and member of each record, in the order of the records.
         let mut names: Vec<(&WorkerName, &WorkerName)> = Vec::new();
-        for worker in &self.child.workers {
+        for worker in self.now() {
             match worker {
-                Running::Ajp13(worker) => {
+                Now::Engine(worker) => {
                     engines.extend(worker.state().map(|state| self.engine(worker, state)));
                 }
-                Running::Balancer(balancer) => {
+                Now::Balancer(balancer) => {
                     let config = balancer.config();
                     names.extend(config.members.iter().map(|m| (&config.name, &m.worker.name)));
                     balancers.extend(balancer.state().map(|state| self.balancer(balancer, state)));
                 }
-                Running::Status => {}
             }
         }
         let memory = self.workers.memory.get();
@@ -205,30 +359,74 @@ impl Source for View<'_> {
     }
 
     fn settings(&self, worker: &WorkerName) -> Vec<Setting> {
-        let is_named = |config: &&WorkerConfig| config.name() == worker;
-        let Some(config) = self.workers.configs.iter().find(is_named) else { return Vec::new() };
-        let source = |worker: &WorkerName, key: &str| {
-            let key = [b"worker.", worker.as_bytes(), b".", key.as_bytes()].concat();
-            self.workers.properties.find(&key).map(|property| property.place.to_string())
+        let (Some(now), Some(file)) = (self.config(worker), self.file(worker)) else {
+            return Vec::new();
         };
-        let own = config
-            .describe()
-            .filter(|(key, _)| *key != "member")
-            .map(|(key, value)| Setting { member: None, key, value, source: source(worker, key) });
-        let mut settings: Vec<Setting> = own.collect();
-        if let WorkerConfig::Balancer(balancer) = config {
-            for member in &balancer.members {
-                let name = &member.worker.name;
-                let of_member = member.describe().into_iter().map(|(key, value)| Setting {
-                    member: Some(name.clone()),
-                    key,
-                    value,
-                    source: source(name, key),
-                });
-                settings.extend(of_member);
+        let setting = |worker: &WorkerName, member: Option<&WorkerName>, fact: Fact, before| {
+            let (key, value) = fact;
+            let source = if value == before {
+                let key = [b"worker.", worker.as_bytes(), b".", key.as_bytes()].concat();
+                self.workers.properties.find(&key).map(|property| property.place.to_string())
+            } else {
+                Some(format!("changed at run time, was {before}"))
+            };
+            Setting { member: member.cloned(), key, value, source }
+        };
+        let own = now.describe().zip(file.describe()).filter(|((key, _), _)| *key != "member");
+        let mut settings: Vec<Setting> =
+            own.map(|(now, (_, before))| setting(worker, None, now, before)).collect();
+        if let (WorkerConfig::Balancer(now), WorkerConfig::Balancer(file)) = (&now, file) {
+            for (now, file) in now.members.iter().zip(&file.members) {
+                let name = &now.worker.name;
+                let facts = now.describe().into_iter().zip(file.describe());
+                settings
+                    .extend(facts.map(|(now, (_, before))| setting(name, Some(name), now, before)));
             }
         }
         settings
+    }
+
+    fn value(&self, worker: &WorkerName, member: Option<usize>, key: Key) -> Option<Vec<u8>> {
+        edit::value(&self.config(worker)?, member, key)
+    }
+
+    fn secret(&self) -> (u64, u64) {
+        let Some(memory) = self.workers.memory.get() else { return (0, 0) };
+        let [a, b] = memory.common().secret.each_ref().map(|n| n.load(Ordering::Relaxed));
+        (a, b)
+    }
+
+    fn act(&self, worker: &WorkerName, action: &Action) -> Result<Vec<Changed>, Vec<String>> {
+        let Some(running) = self.running(worker) else { return Err(Vec::new()) };
+        let now = self.head.now;
+        match (action, running) {
+            (Action::Update(edits), Running::Ajp13(live)) => {
+                self.told(worker, live.edit(edits, &self.who, &self.sink))
+            }
+            (Action::Update(edits), Running::Balancer(live)) => {
+                self.told(worker, live.edit(edits, &self.who, &self.sink))
+            }
+            (Action::Reset(member), running) => {
+                match running {
+                    Running::Ajp13(live) => live.reset(now),
+                    Running::Balancer(live) => live.reset(*member, now),
+                    Running::Status => {}
+                }
+                self.log_done("counters_reset", "the counters begin anew", worker, *member);
+                Ok(Vec::new())
+            }
+            (Action::Recover(member), Running::Balancer(live)) => {
+                live.recover(*member, now).map_err(|state| {
+                    vec![format!("the member is not in error, its state is {}", state.text())]
+                })?;
+                let sentence = "the next request tests the member";
+                self.log_done("member_recovers", sentence, worker, Some(*member));
+                Ok(Vec::new())
+            }
+            (_, Running::Ajp13(_) | Running::Status) => {
+                Err(vec!["the worker has no members".to_owned()])
+            }
+        }
     }
 
     fn lookup(&self, path: &[u8]) -> Vec<Mapped<'_>> {

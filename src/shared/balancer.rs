@@ -95,6 +95,13 @@ impl BalancerState {
         Serving(&self.busy)
     }
 
+    /// Sets the counters back. `now`: seconds since 1970.
+    pub fn reset(&self, now: u64) {
+        self.max_busy.store(0, Ordering::Relaxed);
+        self.failovers.store(0, Ordering::Relaxed);
+        self.last_reset.store(now, Ordering::Relaxed);
+    }
+
     /// Takes requests out that nobody is serving any more.
     pub fn leave(&self, count: u32) {
         leave(&self.busy, count);

@@ -7,9 +7,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::ptr;
 
+use super::edits::Board;
 use super::{Layout, Memory, State};
 use crate::config::balancer::BalanceMethod;
+use crate::config::edit::{self, Overruled};
 use crate::config::{Ajp13Config, BalancerConfig, Target, WorkerConfig, WorkerName};
 
 /// Most names in a list of the log.
@@ -35,6 +38,12 @@ pub struct Carried {
     pub dropped: Vec<String>,
     /// Those that are now elsewhere, so that nothing is known of them.
     pub moved: Vec<String>,
+    /// Changes made at run time that go on.
+    pub edits: usize,
+    /// Those that do not, as the file says something new, with their workers.
+    pub overruled: Vec<(WorkerName, Overruled)>,
+    /// Workers whose changes there is no room for.
+    pub not_kept: Vec<WorkerName>,
 }
 
 /// Where the records of one engine are.
@@ -71,22 +80,18 @@ fn is_same_place(a: &Target, b: &Target) -> bool {
 
 /// The engines of all workers, in the order of their records.
 fn engines(workers: &[WorkerConfig]) -> Vec<Engine<'_>> {
-    let mut at = Layout::default();
     let mut engines = Vec::new();
-    for worker in workers {
-        let next = at.and(Layout::of(worker));
+    for (worker, mut at) in placed(workers) {
         match worker {
             WorkerConfig::Ajp13(config) => engines.push(Engine { balancer: None, config, at }),
             WorkerConfig::Balancer(balancer) => {
                 for member in &balancer.members {
                     engines.push(Engine { balancer: Some(balancer), config: &member.worker, at });
-                    let one = Layout { workers: 1, members: 1, ..Layout::default() };
-                    at = at.and(one);
+                    at = at.and(Layout { workers: 1, members: 1, ..Layout::default() });
                 }
             }
             WorkerConfig::Status(_) => {}
         }
-        at = next;
     }
     engines
 }
@@ -95,16 +100,21 @@ fn by_name(workers: &[WorkerConfig]) -> HashMap<Name<'_>, Engine<'_>> {
     engines(workers).into_iter().map(|engine| (engine.name(), engine)).collect()
 }
 
-/// The balancers, with the positions of their records.
-fn balancers(workers: &[WorkerConfig]) -> impl Iterator<Item = (&BalancerConfig, Layout)> {
+/// The workers, with the positions of their records.
+fn placed(workers: &[WorkerConfig]) -> impl Iterator<Item = (&WorkerConfig, Layout)> {
     let mut at = Layout::default();
-    workers.iter().filter_map(move |worker| {
+    workers.iter().map(move |worker| {
         let here = at;
         at = at.and(Layout::of(worker));
-        match worker {
-            WorkerConfig::Balancer(balancer) => Some((&**balancer, here)),
-            WorkerConfig::Ajp13(_) | WorkerConfig::Status(_) => None,
-        }
+        (worker, here)
+    })
+}
+
+/// The balancers, likewise.
+fn balancers(workers: &[WorkerConfig]) -> impl Iterator<Item = (&BalancerConfig, Layout)> {
+    placed(workers).filter_map(|(worker, at)| match worker {
+        WorkerConfig::Balancer(balancer) => Some((&**balancer, at)),
+        WorkerConfig::Ajp13(_) | WorkerConfig::Status(_) => None,
     })
 }
 
@@ -120,8 +130,9 @@ pub fn has_same_records(old: &[WorkerConfig], new: &[WorkerConfig]) -> bool {
 }
 
 /// Copies into the memory of the new generation what is known of engines that it has as well; its
-/// memory may be that of the old one.
-pub fn carry(old: Generation<'_>, new: Generation<'_>, is_shared: bool) -> Carried {
+/// memory may be that of the old one. `process`: the caller's.
+pub fn carry(old: Generation<'_>, new: Generation<'_>, process: u32) -> Carried {
+    let is_shared = ptr::addr_eq(old.memory, new.memory);
     let mut carried = Carried::default();
     let (before, now) = (by_name(old.workers), engines(new.workers));
     for engine in &now {
@@ -153,7 +164,62 @@ pub fn carry(old: Generation<'_>, new: Generation<'_>, is_shared: bool) -> Carri
         }
         align_load(known, balancer, at, &before, new.memory);
     }
+    carry_edits(old, new, process, &mut carried);
     carried
+}
+
+/// Keeps the changes that were made at run time, where they still hold.
+fn carry_edits(old: Generation<'_>, new: Generation<'_>, process: u32, carried: &mut Carried) {
+    let is_shared = ptr::addr_eq(old.memory, new.memory);
+    let known: HashMap<_, _> = placed(old.workers).map(|(w, at)| (w.name(), (w, at))).collect();
+    for (worker, at) in placed(new.workers) {
+        let name = worker.name();
+        let Some((before, before_at)) = known.get(name).copied() else { continue };
+        let board = Board::of(old.memory, before_at.edits, before);
+        let stored = board.and_then(|board| board.read()).unwrap_or_default().1;
+        let stored = edit::decode(&stored);
+        if stored.is_empty() {
+            continue;
+        }
+        let count = stored.len();
+        let (kept, overruled) = match is_same_kind(before, worker) {
+            true => edit::carry(stored, worker, |place| same_member(before, worker, place)),
+            false => Default::default(),
+        };
+        carried.overruled.extend(overruled.into_iter().map(|edit| (name.clone(), edit)));
+        if is_shared && kept.len() == count {
+            carried.edits = carried.edits.saturating_add(count);
+            continue;
+        }
+        let written = Board::of(new.memory, at.edits, worker)
+            .map(|board| board.lock(process, new.memory)?.write(&edit::encode(&kept)));
+        match written {
+            Some(Ok(())) => carried.edits = carried.edits.saturating_add(kept.len()),
+            _ => carried.not_kept.push(name.clone()),
+        }
+    }
+}
+
+/// Whether changes of one can be changes of the other: an engine that moved is another one.
+fn is_same_kind(old: &WorkerConfig, new: &WorkerConfig) -> bool {
+    match (old, new) {
+        (WorkerConfig::Ajp13(old), WorkerConfig::Ajp13(new)) => {
+            is_same_place(&old.target, &new.target)
+        }
+        (WorkerConfig::Balancer(_), WorkerConfig::Balancer(_)) => true,
+        _ => false,
+    }
+}
+
+/// The place in a new balancer of the member that has this one in the old.
+fn same_member(old: &WorkerConfig, new: &WorkerConfig, place: usize) -> Option<usize> {
+    let (WorkerConfig::Balancer(old), WorkerConfig::Balancer(new)) = (old, new) else {
+        return None;
+    };
+    let member = &old.members.get(place)?.worker;
+    new.members.iter().position(|now| {
+        now.worker.name == member.name && is_same_place(&now.worker.target, &member.target)
+    })
 }
 
 fn copy_engine(old: &dyn Memory, from: &Engine<'_>, new: &dyn Memory, to: &Engine<'_>) {
@@ -211,7 +277,7 @@ fn is_activation_changed(old: &BalancerConfig, new: &BalancerConfig) -> bool {
 
 impl fmt::Display for Carried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "kept={}", self.kept)?;
+        write!(f, "kept={} edits={}", self.kept, self.edits)?;
         for (what, names) in
             [("new", &self.new), ("dropped", &self.dropped), ("moved", &self.moved)]
         {

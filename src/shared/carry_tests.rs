@@ -1,7 +1,11 @@
+//! Tests of what outlives a graceful restart.
+#![forbid(unsafe_code)]
+
 use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::config::Activation;
+use crate::config::edit::{Edit, Key, merge};
 use crate::shared::Heap;
 use crate::worker::balancer::testing::{balancer, member};
 use crate::worker::testing::config;
@@ -54,7 +58,7 @@ fn carry_all(old: &[WorkerConfig], new: &[WorkerConfig], from: &Heap) -> (Carrie
     let carried = carry(
         Generation { workers: old, memory: from },
         Generation { workers: new, memory: &to },
-        false,
+        1,
     );
     (carried, to)
 }
@@ -76,7 +80,7 @@ fn records_are_found_by_name() {
     let (carried, to) = carry_all(&old, &new, &from);
     assert_eq!(seen(&to), (vec![5, 0, 4, 6, 3, 0], vec![400, 0, 300, 200, 0], vec![2000, 1000, 0]));
     assert!(to.workers().iter().all(|worker| worker.busy.load(Ordering::Relaxed) == 0));
-    assert_eq!(carried.to_string(), "kept=4 new=two.d,three.a dropped=x,one.a moved=-");
+    assert_eq!(carried.to_string(), "kept=4 edits=0 new=two.d,three.a dropped=x,one.a moved=-");
     let states: Vec<State> = to.members().iter().map(|member| member.state()).collect();
     use State::{Error, Idle};
     assert_eq!(states, [Error, Idle, Error, Error, Idle]);
@@ -91,7 +95,7 @@ fn an_engine_that_moved_is_a_new_one() {
     change(&mut new[0], |config| config.members[0].worker.target = elsewhere(7));
     assert!(!has_same_records(&old, &new));
     let (carried, to) = carry_all(&old, &new, &used(&old));
-    assert_eq!(carried.to_string(), "kept=1 new=- dropped=- moved=lb.a,x");
+    assert_eq!(carried.to_string(), "kept=1 edits=0 new=- dropped=- moved=lb.a,x");
     assert_eq!(seen(&to), (vec![0, 2, 0], vec![0, 200], vec![1000]));
     // Two that are both nowhere are the same.
     let nowhere = |why: &str| Target::Never { host: String::new(), why: why.to_owned() };
@@ -141,7 +145,7 @@ fn shared_memory_is_left_as_it_is() {
     let carried = carry(
         Generation { workers: &old, memory: &both },
         Generation { workers: &new, memory: &both },
-        true,
+        1,
     );
     assert_eq!(carried.kept, 2);
     assert_eq!(both.members()[0].state(), State::Probe);
@@ -154,4 +158,77 @@ fn long_lists_are_cut() {
     let carried = Carried { new: vec!["x".to_owned(); 23], ..Carried::default() };
     let text = carried.to_string();
     assert!(text.contains("x and 3 more dropped=-"), "{text}");
+}
+
+/// Makes a change that all processes see.
+fn edit(workers: &[WorkerConfig], memory: &Heap, at: usize, edits: &[Edit]) {
+    let (worker, place) = placed(workers).nth(at).unwrap();
+    let board = Board::of(memory, place.edits, worker).unwrap();
+    let stored = merge(worker, Vec::new(), edits).unwrap().stored;
+    board.lock(1, memory).unwrap().write(&edit::encode(&stored)).unwrap();
+}
+
+fn edited(workers: &[WorkerConfig], memory: &Heap, at: usize) -> WorkerConfig {
+    let (worker, place) = placed(workers).nth(at).unwrap();
+    let bytes = Board::of(memory, place.edits, worker).unwrap().read().unwrap().1;
+    edit::effective(worker, &edit::decode(&bytes))
+}
+
+fn lbfactors(worker: &WorkerConfig) -> Vec<u32> {
+    let WorkerConfig::Balancer(balancer) = worker else { panic!("no balancer") };
+    balancer.members.iter().map(|member| member.lbfactor).collect()
+}
+
+#[test]
+fn changes_go_with_their_members() {
+    let factor = |member, value: &str| {
+        let value = value.as_bytes().to_vec();
+        Edit { member: Some(member), key: Key::Lbfactor, value }
+    };
+    let retries = Edit { member: None, key: Key::Retries, value: b"7".to_vec() };
+    let old = [lb("lb", &["a", "b", "c", "d"]), ajp("x", 1), ajp("y", 1)];
+    let from = used(&old);
+    edit(&old, &from, 0, &[factor(0, "3"), factor(1, "4"), factor(2, "5"), factor(3, "6")]);
+    edit(&old, &from, 1, std::slice::from_ref(&retries));
+    edit(&old, &from, 2, std::slice::from_ref(&retries));
+
+    // a is still there, b is gone, c is elsewhere, d has a new value in the file, y is elsewhere.
+    let mut new = [ajp("y", 2), ajp("x", 1), lb("lb", &["c", "n", "d", "a"])];
+    change(&mut new[2], |config| {
+        config.members[0].worker.target = Target::Tcp { host: "c".to_owned(), port: 1 };
+        config.members[2].lbfactor = 2;
+    });
+    let (carried, to) = carry_all(&old, &new, &from);
+    assert_eq!(lbfactors(&edited(&new, &to, 2)), [1, 1, 2, 3]);
+    let of_engine = |at| match edited(&new, &to, at) {
+        WorkerConfig::Ajp13(config) => config.retries,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((of_engine(0), of_engine(1)), (2, 7));
+    assert_eq!((carried.edits, carried.not_kept.len()), (2, 0));
+    let texts: Vec<String> =
+        carried.overruled.iter().map(|(name, what)| format!("{name} {what}")).collect();
+    assert_eq!(texts, ["lb member=d key=lbfactor edit=\"6\" file_before=\"1\" file_now=\"2\""]);
+}
+
+#[test]
+fn a_file_that_says_something_new_ends_a_change_for_good() {
+    let factor = Edit { member: Some(0), key: Key::Lbfactor, value: b"3".to_vec() };
+    let old = [lb("lb", &["a", "b"])];
+    let both = used(&old);
+    edit(&old, &both, 0, &[factor]);
+    let again = |from: &[WorkerConfig], to: &[WorkerConfig]| {
+        let old = Generation { workers: from, memory: &both };
+        carry(old, Generation { workers: to, memory: &both }, 1)
+    };
+    assert_eq!(again(&old, &old).edits, 1);
+    assert_eq!(lbfactors(&edited(&old, &both, 0)), [3, 1]);
+    let mut new = old.clone();
+    change(&mut new[0], |config| config.members[0].lbfactor = 2);
+    let carried = again(&old, &new);
+    assert_eq!((carried.edits, carried.overruled.len()), (0, 1));
+    assert_eq!(lbfactors(&edited(&new, &both, 0)), [2, 1]);
+    // Not even when the file is as it was.
+    again(&new, &old);
+    assert_eq!(lbfactors(&edited(&old, &both, 0)), [1, 1]);
 }

@@ -16,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::Memory;
+use crate::config::WorkerConfig;
 
 /// Version and writer.
 const CONTROL: usize = 2;
@@ -34,6 +35,16 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub fn words(engines: usize) -> usize {
     let buffer = HEAD.saturating_add(BASE).saturating_add(PER_ENGINE.saturating_mul(engines));
     CONTROL.saturating_add(buffer.saturating_mul(2))
+}
+
+/// For how many engines a worker's board is; `None` where it has none.
+pub fn engines(worker: &WorkerConfig) -> Option<usize> {
+    match worker {
+        WorkerConfig::Ajp13(_) => Some(1),
+        // One for the balancer itself.
+        WorkerConfig::Balancer(balancer) => balancer.members.len().checked_add(1),
+        WorkerConfig::Status(_) => None,
+    }
 }
 
 /// Where the edits of one worker are.
@@ -74,6 +85,11 @@ impl<'m> Board<'m> {
         Some(Self { version, writer, buffers: [first, second] })
     }
 
+    /// The board of a worker at a position.
+    pub fn of(memory: &'m dyn Memory, at: usize, worker: &WorkerConfig) -> Option<Self> {
+        Self::new(memory, at, engines(worker)?)
+    }
+
     /// Counts the changes. Another number than last time: there are other edits.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
@@ -100,6 +116,13 @@ impl<'m> Board<'m> {
         fence(Ordering::Acquire);
         let is_whole = self.version.load(Ordering::Relaxed) == version;
         (is_whole && sum == checksum(version, &bytes)).then_some((version, bytes))
+    }
+
+    /// Takes the right to write back that an earlier process with this number left behind. For a
+    /// process that does not write yet.
+    pub fn release(&self, process: u32) {
+        let (set, seen) = (Ordering::AcqRel, Ordering::Relaxed);
+        let _ = self.writer.compare_exchange(u64::from(process), 0, set, seen);
     }
 
     /// Keeps other writers out. `process`: the caller's.
@@ -214,9 +237,12 @@ mod tests {
         let board = Board::new(&memory, 0, 1).unwrap();
         // The heap knows one process only, so any other one is gone.
         std::mem::forget(board.lock(u32::MAX, &memory).unwrap());
+        board.release(1);
         let held = board.lock(std::process::id(), &memory).unwrap();
         assert_eq!(board.lock(1, &memory).unwrap_err(), BoardError::Occupied);
         drop(held);
+        std::mem::forget(board.lock(std::process::id(), &memory).unwrap());
+        board.release(std::process::id());
         assert!(board.lock(1, &memory).is_ok());
     }
 

@@ -14,7 +14,7 @@ const STATE: u32 = 3;
 const CAUSE: u32 = 5;
 
 /// Why a state changed, each at the place of its number.
-pub const CAUSES: [&str; 12] = [
+pub const CAUSES: [&str; 13] = [
     "",
     "time",
     "nobody else is left",
@@ -27,6 +27,7 @@ pub const CAUSES: [&str; 12] = [
     "all connections of a process are in use",
     "it serves busy_limit requests",
     "it cannot be reached, or it broke off",
+    "an administrator wants it tried",
 ];
 
 /// One change of a state.

@@ -40,16 +40,15 @@ pub struct Layout {
 impl Layout {
     /// The records of one worker.
     pub fn of(worker: &WorkerConfig) -> Layout {
+        let edits = edits::engines(worker).map(edits::words).unwrap_or_default();
+        let layout = Layout { edits, ..Layout::default() };
         match worker {
-            WorkerConfig::Ajp13(_) => {
-                Layout { workers: 1, edits: edits::words(1), ..Layout::default() }
-            }
+            WorkerConfig::Ajp13(_) => Layout { workers: 1, ..layout },
             WorkerConfig::Balancer(balancer) => {
                 let members = balancer.members.len();
-                let edits = edits::words(members.saturating_add(1));
-                Layout { workers: members, balancers: 1, members, requests: 0, edits }
+                Layout { workers: members, balancers: 1, members, ..layout }
             }
-            WorkerConfig::Status(_) => Layout::default(),
+            WorkerConfig::Status(_) => layout,
         }
     }
 
@@ -98,6 +97,8 @@ pub struct CommonState {
     pub repaired: AtomicU64,
     /// When the memory was created, seconds since 1970.
     pub created: AtomicU64,
+    /// Numbers that nobody outside can guess.
+    pub secret: [AtomicU64; 2],
     /// The last changes of members' states.
     pub journal: Journal,
 }

@@ -4,10 +4,13 @@
 
 use std::borrow::Cow;
 
+use super::action::{Action, Subject, action, places};
+use super::origin::{Browser, token};
 use super::query::{Command, Format, Options, Query};
 use super::snapshot::{Balancer, Engine, Head, Map, Member, Snapshot};
 use super::{html, json, prometheus, properties, text, xml};
 use crate::config::WorkerName;
+use crate::config::edit::Key;
 use crate::config::status::StatusConfig;
 
 /// As it presents itself.
@@ -29,6 +32,31 @@ pub trait Source {
 
     /// What becomes of a request for a decoded path, in each server that has rules.
     fn lookup(&self, path: &[u8]) -> Vec<Mapped<'_>>;
+
+    /// A setting of a worker or of one of its members that can be changed, as text.
+    fn value(&self, worker: &WorkerName, member: Option<usize>, key: Key) -> Option<Vec<u8>>;
+
+    /// Numbers that only the processes of this httpd know.
+    fn secret(&self) -> (u64, u64);
+
+    /// Does something to a worker, all of it or nothing, and logs it.
+    ///
+    /// # Errors
+    /// All reasons why nothing was done.
+    fn act(&self, worker: &WorkerName, action: &Action) -> Result<Vec<Changed>, Vec<String>>;
+}
+
+/// A setting that was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// The member that it is of.
+    pub member: Option<WorkerName>,
+    /// Its property.
+    pub key: &'static str,
+    /// Its value until now.
+    pub old: Vec<u8>,
+    /// Its value from now on.
+    pub new: Vec<u8>,
 }
 
 /// A setting that goes, set or not.
@@ -71,6 +99,10 @@ pub struct Entry<'a> {
 pub struct Asked<'a> {
     /// The query string.
     pub query: &'a [u8],
+    /// A form that was posted; it goes before the query string.
+    pub form: &'a [u8],
+    /// Where the request comes from.
+    pub browser: Browser<'a>,
     /// Who asks, where httpd knows.
     pub user: Option<&'a [u8]>,
 }
@@ -105,10 +137,16 @@ fn problem(status: u16, message: &'static str) -> Problem {
 #[derive(Debug)]
 pub(super) struct Document<'a> {
     pub shown: Option<Shown<'a>>,
+    /// What was changed, where something was to be.
+    pub changed: Option<Vec<Changed>>,
     pub problem: Option<Problem>,
 }
 
 impl Document<'_> {
+    fn refused(problem: Problem) -> Self {
+        Self { shown: None, changed: None, problem: Some(problem) }
+    }
+
     /// `OK` or `ERROR`, and a sentence.
     pub(super) fn result(&self) -> (&'static str, &str) {
         match &self.problem {
@@ -121,8 +159,8 @@ impl Document<'_> {
 /// What is shown.
 #[derive(Debug)]
 pub(super) enum Shown<'a> {
-    /// The server, and nothing else: the answer to `edit` for those who are no people.
-    Server(Head<'a>),
+    /// A form for the settings of a worker; for programs the server, and nothing else.
+    Form(Head<'a>, Found<'a>),
     /// The server and its software.
     Version(Head<'a>),
     /// All workers.
@@ -144,7 +182,7 @@ impl<'a> Shown<'a> {
     /// Where and when.
     pub(super) fn head(&self) -> &Head<'a> {
         match self {
-            Shown::Server(head) | Shown::Version(head) | Shown::Configuration { head, .. } => head,
+            Shown::Form(head, _) | Shown::Version(head) | Shown::Configuration { head, .. } => head,
             Shown::Workers { snapshot, .. }
             | Shown::Balancer { snapshot, .. }
             | Shown::Engine { snapshot, .. } => &snapshot.head,
@@ -153,13 +191,13 @@ impl<'a> Shown<'a> {
 
     /// Whether time and software are told.
     pub(super) fn has_software(&self) -> bool {
-        !matches!(self, Shown::Server(_))
+        !matches!(self, Shown::Form(..))
     }
 
     /// The snapshot, with what of its workers is shown.
     pub(super) fn workers(&self) -> Option<Part<'a>> {
         match self {
-            Shown::Server(_) | Shown::Version(_) | Shown::Configuration { .. } => None,
+            Shown::Form(..) | Shown::Version(_) | Shown::Configuration { .. } => None,
             Shown::Workers { snapshot, opt } => {
                 let balancers = if opt.hides_balancers() { &[][..] } else { &snapshot.balancers };
                 let engines = if opt.hides_engines() { &[][..] } else { &snapshot.engines };
@@ -254,26 +292,23 @@ pub(super) fn is_read_only(status: &StatusConfig, query: &Query) -> bool {
 
 /// Answers a request to the status worker `status`.
 pub fn answer(status: &StatusConfig, asked: &Asked<'_>, source: &impl Source) -> Answer {
-    let query = Query::parse(asked.query);
-    let checked = check(status, asked, &query);
+    let query = Query::parse(if asked.form.is_empty() { asked.query } else { asked.form });
+    let token = token(source.secret(), status.name.as_bytes(), asked.user);
     // Scripts that name a format want the reason in it as well.
     let format = query.format().unwrap_or(Format::Properties);
     let (snapshot, document);
-    match checked {
-        Err(problem) => document = Document { shown: None, problem: Some(problem) },
-        Ok(command) if command.is_harmless() || command == Command::Edit => {
-            snapshot = source.snapshot();
-            document = show(command, &query, &snapshot, source);
-        }
+    match check(status, asked, &query, &token) {
+        Err(problem) => document = Document::refused(problem),
         Ok(command) => {
             snapshot = source.snapshot();
-            let found = find(&query, &snapshot, command);
-            let problem = found.err();
-            document = Document { shown: None, problem };
+            document = match command.is_change() {
+                true => change(command, &query, &snapshot, source),
+                false => show(command, &query, &snapshot, source),
+            };
         }
     }
     let body = match format {
-        Format::Html => html::write(status, &document, asked, &query, source),
+        Format::Html => html::write(status, &document, &query, source, &token),
         Format::Xml => xml::write(status, &document),
         Format::Text => text::write(status, &document),
         Format::Properties => properties::write(status, &document),
@@ -295,7 +330,12 @@ pub fn answer(status: &StatusConfig, asked: &Asked<'_>, source: &impl Source) ->
 }
 
 /// All that is checked before anybody looks at workers.
-fn check(status: &StatusConfig, asked: &Asked<'_>, query: &Query) -> Result<Command, Problem> {
+fn check(
+    status: &StatusConfig,
+    asked: &Asked<'_>,
+    query: &Query,
+    token: &str,
+) -> Result<Command, Problem> {
     if !is_allowed(status, asked.user) {
         return Err(problem(403, "Access denied."));
     }
@@ -308,6 +348,14 @@ fn check(status: &StatusConfig, asked: &Asked<'_>, query: &Query) -> Result<Comm
     }
     let command = command.ok_or_else(|| problem(400, "Invalid command."))?;
     query.format().ok_or_else(|| problem(400, "Invalid mime type."))?;
+    if command.is_change() && asked.browser.is_foreign() {
+        return Err(problem(403, "Access denied. Another site has sent this request."));
+    }
+    let is_known = query.find("token").is_some_and(|known| known == token.as_bytes());
+    if command.is_change() && !asked.form.is_empty() && !is_known {
+        let message = "Access denied. The form is too old or not ours, load its page again.";
+        return Err(problem(403, message));
+    }
     Ok(command)
 }
 
@@ -343,6 +391,12 @@ fn find<'a>(
     match (balancer, engine) {
         (Some(balancer), _) => {
             let Some(member) = member else { return Ok(Found::Balancer(balancer, None)) };
+            if has_wildcard {
+                return match places(balancer, member).is_empty() {
+                    true => Err(problem(404, "could not find sub worker")),
+                    false => Ok(Found::Balancer(balancer, None)),
+                };
+            }
             let mut members = balancer.members.iter();
             let place = members.position(|known| known.name().as_bytes() == member);
             let place = place.ok_or_else(|| problem(404, "could not find sub worker"))?;
@@ -365,12 +419,12 @@ fn show<'a>(
     let found = match command.needs_worker() {
         true => match find(query, snapshot, command) {
             Ok(found) => Some(found),
-            Err(problem) => return Document { shown: None, problem: Some(problem) },
+            Err(problem) => return Document::refused(problem),
         },
         false => None,
     };
     let shown = match (command, found) {
-        (Command::Edit, _) => Shown::Server(snapshot.head),
+        (Command::Edit, Some(found)) => Shown::Form(snapshot.head, found),
         (Command::Version, _) => Shown::Version(snapshot.head),
         (Command::Dump, _) => {
             Shown::Configuration { head: snapshot.head, entries: source.entries() }
@@ -381,5 +435,32 @@ fn show<'a>(
         (_, Some(Found::Engine(engine))) => Shown::Engine { snapshot, engine, opt },
         (_, None) => Shown::Workers { snapshot, opt },
     };
-    Document { shown: Some(shown), problem: None }
+    Document { shown: Some(shown), changed: None, problem: None }
+}
+
+/// The document of a command that changes something, once it is done.
+fn change<'a>(
+    command: Command,
+    query: &Query,
+    snapshot: &Snapshot<'_>,
+    source: &impl Source,
+) -> Document<'a> {
+    let (worker, subject) = match find(query, snapshot, command) {
+        Ok(Found::Balancer(balancer, _)) => (&balancer.config.name, Subject::Balancer(balancer)),
+        Ok(Found::Engine(engine)) => (&engine.config.name, Subject::Engine),
+        Err(problem) => return Document::refused(problem),
+    };
+    let done = action(command, query, subject).map_err(|why| vec![why]);
+    match done.and_then(|action| source.act(worker, &action)) {
+        Ok(changed) => Document { shown: None, changed: Some(changed), problem: None },
+        Err(reasons) => {
+            let failed = match command {
+                Command::Update => "Update failed",
+                Command::Reset => "Reset failed",
+                _ => "Marking worker for recovery failed",
+            };
+            let message = Cow::Owned(format!("{failed}: {}", reasons.join("; ")));
+            Document::refused(Problem { status: 400, message })
+        }
+    }
 }

@@ -3,9 +3,10 @@
 
 use std::fmt::Write as _;
 
-use super::answer::{Asked, Document, Part, Shown, Source, VERSION, is_read_only};
+use super::answer::{Document, Part, Shown, Source, VERSION, is_read_only};
 use super::escape::markup;
 use super::fields;
+use super::form;
 use super::page::{Frame, document as frame};
 use super::query::{Command, Format, Query, encoded, leading_number};
 use super::snapshot::{Balancer, Engine, Head, Judgement, Member, Snapshot};
@@ -22,17 +23,19 @@ pub(super) struct Context<'a> {
     pub status: &'a StatusConfig,
     pub query: &'a Query,
     pub is_read_only: bool,
+    /// What forms send along.
+    pub token: &'a str,
 }
 
 /// The whole page.
 pub(super) fn write(
     status: &StatusConfig,
     document: &Document<'_>,
-    asked: &Asked<'_>,
     query: &Query,
     source: &impl Source,
+    token: &str,
 ) -> Vec<u8> {
-    let context = Context { status, query, is_read_only: is_read_only(status, query) };
+    let context = Context { status, query, is_read_only: is_read_only(status, query), token };
     let head = source.head();
     let mut body = String::new();
     if let Some(problem) = &document.problem {
@@ -43,9 +46,16 @@ pub(super) fn write(
              {message}</p>\n<p><a href=\"?\">JK Status Manager Start Page</a></p></section>\n"
         );
     }
+    let mut goes_to = None;
+    if let Some(changed) = &document.changed {
+        let href = context.back();
+        form::result(&mut body, changed, &href);
+        goes_to = Some(href);
+    }
     if let Some(shown) = &document.shown {
         match shown {
-            Shown::Server(_) | Shown::Version(_) => {}
+            Shown::Version(_) => {}
+            Shown::Form(_, found) => context.form(&mut body, *found, source),
             Shown::Configuration { entries, .. } => dump(&mut body, entries),
             Shown::Workers { .. } | Shown::Balancer { .. } | Shown::Engine { .. } => {
                 if let Some(part) = shown.workers() {
@@ -66,12 +76,12 @@ pub(super) fn write(
     let is_list = matches!(document.shown, Some(Shown::Workers { .. }));
     let is_view =
         is_list || matches!(document.shown, Some(Shown::Balancer { .. } | Shown::Engine { .. }));
-    let _ = asked;
     frame(&Frame {
         title,
         note: if is_shown { note(&head) } else { String::new() },
         css: status.css.as_deref(),
         refresh: if is_view { query.refresh() } else { 0 },
+        goes_to,
         nav: context.nav(is_list, is_view),
         body,
     })
@@ -480,15 +490,56 @@ impl Context<'_> {
     fn links(&self, worker: &WorkerName, member: Option<&WorkerName>, may_recover: bool) -> String {
         let (w, sw) = (worker.as_bytes(), member.map(WorkerName::as_bytes).unwrap_or_default());
         let name = markup(if sw.is_empty() { w } else { sw }).into_owned();
-        let href = |command: &str| {
-            self.href(&[("cmd", command.as_bytes()), ("w", w), ("sw", sw)], command == "show")
+        let from = match self.query.find("w") {
+            Some(_) => &b"show"[..],
+            None => b"list",
         };
         let link = |command: &str, word: &str| {
-            let href = href(command);
+            let from = if command == "show" { &b""[..] } else { from };
+            let parameters = [("cmd", command.as_bytes()), ("w", w), ("sw", sw), ("from", from)];
+            let href = self.href(&parameters, true);
             format!("<a href=\"{href}\" aria-label=\"{word} {name}\">{word}</a>")
         };
-        let _ = may_recover;
-        link("show", "Show")
+        let mut links = link("show", "Show");
+        if self.is_read_only {
+            return links;
+        }
+        links.push_str(&link("edit", "Edit"));
+        let mut button = |command: &str, word: &str| {
+            links.push_str("<form method=\"post\" action=\"?\">");
+            for (key, value) in [("cmd", command.as_bytes()), ("w", w), ("sw", sw), ("from", from)]
+            {
+                if !value.is_empty() {
+                    hidden(&mut links, key, value);
+                }
+            }
+            self.hidden_common(&mut links);
+            let _ = write!(links, "<button aria-label=\"{word} {name}\">{word}</button></form>");
+        };
+        button("reset", "Reset");
+        if may_recover {
+            button("recover", "Try");
+        }
+        links
+    }
+
+    /// What every form that changes something has.
+    pub(super) fn hidden_common(&self, body: &mut String) {
+        for key in ["opt", "re"] {
+            if let Some(value) = self.query.find(key) {
+                hidden(body, key, value);
+            }
+        }
+        hidden(body, "token", self.token.as_bytes());
+    }
+
+    /// The view that a form was opened from.
+    pub(super) fn back(&self) -> String {
+        let worker = self.query.find("w").unwrap_or_default();
+        match self.query.find("from") {
+            Some(b"show") => self.href(&[("cmd", b"show"), ("w", worker)], true),
+            _ => self.href(&[("cmd", b"list")], true),
+        }
     }
 
     /// The settings that go, and where they come from.

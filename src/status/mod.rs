@@ -3,26 +3,32 @@
 //!
 //! ```text
 //! query      what is asked          snapshot  what there is to show
-//! answer     checks, and the answer
+//! answer     checks, and the answer     action    what a command changes
+//! origin     who has sent a request
 //! fields     names and values, as scripts know them
 //! xml text properties               the formats of C mod_jk
-//! json prometheus html page         ours
+//! json prometheus html form page    ours
 //! escape     bytes of names and values in each of them
 //! ```
 //!
 //! Pure: what is shown comes from the border as a [`snapshot::Snapshot`], and goes back as bytes.
 #![forbid(unsafe_code)]
 
+pub mod action;
 pub mod answer;
 mod escape;
 mod fields;
+mod form;
 mod html;
 mod json;
+pub mod origin;
 mod page;
 mod prometheus;
 mod properties;
 pub mod query;
 pub mod snapshot;
+#[cfg(test)]
+mod tests;
 mod text;
 pub mod time;
 mod xml;

@@ -11,17 +11,20 @@ use std::time::{Duration, Instant};
 use super::buffers::{Buffers, Lent};
 use super::endpoint::{Connection, Open};
 use super::error::{Failure, Phase, PingError};
-use super::exchange::{Drive, Finished, Progress, Response, Sending, Timeouts};
+use super::exchange::{
+    Drive, Finished, Progress, Response, Sending, Timeouts, count as count_bytes,
+};
 use super::pool::{Pool, Slot};
 use super::prepare::{Routing, encode};
 use super::recovery;
 use super::upload::append_body;
 use crate::ajp::exchange::{CloseReason, Exchange, Verdict};
+use crate::ajp::message::{CPING, CPONG};
 use crate::config::{Ajp13Config, Target, WorkerName};
 use crate::host::{BodyError, Request, ResponseError};
 use crate::jk_log;
 use crate::log::Level;
-use crate::net::{ConnectError, Connector, IdleState, Names, Notice};
+use crate::net::{ConnectError, Connector, IdleState, NameCache, Names, Notice};
 use crate::shared::requests::take;
 use crate::shared::{Busy, Memory, WorkerState};
 
@@ -32,9 +35,9 @@ const DOUBTED: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Worker {
     config: Ajp13Config,
-    pool: Pool,
+    pool: Arc<Pool>,
     peer: String,
-    pub(super) names: Names,
+    pub(super) names: Arc<Names>,
     memory: Arc<dyn Memory>,
     position: usize,
     process: u32,
@@ -72,9 +75,9 @@ impl Worker {
         position: usize,
     ) -> Self {
         Self {
-            pool: Pool::new(config.pool_size),
+            pool: Arc::new(Pool::new(config.pool_size)),
             peer: config.target.to_string(),
-            names,
+            names: Arc::new(names),
             config,
             open: Open::new(Arc::clone(&memory), position),
             memory,
@@ -82,6 +85,38 @@ impl Worker {
             process: process::id(),
             turn: AtomicUsize::new(position),
             upkeep: Mutex::default(),
+        }
+    }
+
+    /// The same worker with other settings: with the same connections, unless its engine is now
+    /// elsewhere.
+    pub(super) fn renew(&self, config: Ajp13Config) -> Self {
+        let is_moved = config.target != self.config.target;
+        let (pool, names) = if is_moved {
+            let names = NameCache::default().names(&config.target, &config.connect);
+            (Arc::new(Pool::new(config.pool_size)), Arc::new(names))
+        } else {
+            (Arc::clone(&self.pool), Arc::clone(&self.names))
+        };
+        Self {
+            pool,
+            peer: config.target.to_string(),
+            names,
+            config,
+            open: Arc::clone(&self.open),
+            memory: Arc::clone(&self.memory),
+            position: self.position,
+            process: self.process,
+            turn: AtomicUsize::new(self.turn.load(Ordering::Relaxed)),
+            upkeep: Mutex::default(),
+        }
+    }
+
+    /// Closes the idle connections that another worker, which takes the place of this one, does
+    /// not take over.
+    pub(super) fn leave_to(&self, next: &Self) {
+        if !Arc::ptr_eq(&self.pool, &next.pool) {
+            self.pool.close_idle();
         }
     }
 
@@ -413,6 +448,18 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         }
     }
 
+    /// Pings a connection, and counts its bytes as C mod_jk does.
+    fn ping(&self, connection: &mut Connection, timeout: Duration) -> Result<(), PingError> {
+        let result = connection.ping(timeout);
+        if let Some(state) = self.worker.state() {
+            state.transferred.fetch_add(count_bytes(CPING.len()), Ordering::Relaxed);
+            if result.is_ok() {
+                state.read.fetch_add(count_bytes(CPONG.len()), Ordering::Relaxed);
+            }
+        }
+        result
+    }
+
     /// An idle connection that is alive, or a new one.
     fn connect(&mut self, slot: &mut Slot<'_>, fresh_only: bool) -> Result<Connection, Failure> {
         let config = &self.worker.config;
@@ -437,7 +484,7 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
                 return Ok(connection);
             };
             self.progress.phase = Phase::Cping;
-            match connection.ping(timeout) {
+            match self.ping(&mut connection, timeout) {
                 Ok(()) => return Ok(connection),
                 Err(e) => {
                     jk_log!(
@@ -482,7 +529,7 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
             (fresh_only && self.routing.is_member).then(|| config.idle_ping.unwrap_or(DOUBTED));
         if let Some(timeout) = config.connect_ping.or(config.prepost_ping).or(doubted) {
             self.progress.phase = Phase::Cping;
-            connection.ping(timeout).map_err(Failure::Ping)?;
+            self.ping(&mut connection, timeout).map_err(Failure::Ping)?;
         }
         Ok(connection)
     }

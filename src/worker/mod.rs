@@ -6,6 +6,7 @@
 //! exchange     one request and its answer on a connection
 //! upload       the request body on its way                  head      what follows from a status
 //! balancer     a worker that is several: whose turn it is, and what if it fails
+//! live         settings that change while requests are served
 //! pool         connections of one worker in one process     endpoint  one connection
 //! maintenance  idle connections: closed in time, or pinged
 //! buffers      memory that a running exchange borrows
@@ -24,6 +25,7 @@ mod exchange;
 pub mod forward;
 mod head;
 pub mod headers;
+pub mod live;
 mod maintenance;
 #[cfg(test)]
 mod policy_tests;
@@ -40,4 +42,5 @@ pub mod uri;
 pub use balancer::Balancer;
 pub use error::{Failure, Phase};
 pub use forward::{Outcome, Worker, serve};
+pub use live::{EditError, Live};
 pub use maintenance::Schedule;

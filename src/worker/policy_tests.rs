@@ -163,6 +163,21 @@ fn beyond_the_busy_limit_requests_are_refused_and_the_pooled_connection_stays() 
 }
 
 #[test]
+fn a_request_without_a_record_is_served_and_not_counted() {
+    let (config, engine) = engine(vec![vec![answer(b"one")]]);
+    let memory = Arc::new(Heap::new(Layout { workers: 1, requests: 1, ..Layout::default() }));
+    let config = Ajp13Config { busy_limit: Some(1), ..config };
+    let worker = Worker::new(config, Names::default(), memory.clone(), 0);
+    let ticket = crate::shared::requests::take(memory.requests(), 0, 1, 0);
+    let (old, _) = memory.workers()[0].enter(ticket);
+    assert_eq!(run(&worker, &mut Memory::get()), Outcome::Completed);
+    assert_eq!(crate::shared::requests::excess(&*memory), [0], "nothing is to be repaired");
+    drop((worker, old));
+    engine.join().unwrap();
+    assert_eq!(memory.workers()[0].busy.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[test]
 fn a_request_that_is_too_large_leaves_the_pooled_connection_alone() {
     let (config, engine) = engine(vec![vec![answer(b"one"), answer(b"two")]]);
     let worker = worker(config);

@@ -18,6 +18,8 @@ pub(super) struct Frame<'a> {
     pub css: Option<&'a [u8]>,
     /// Seconds after which the page is loaded again; zero for never.
     pub refresh: u32,
+    /// Where the page leads after a few seconds, as markup.
+    pub goes_to: Option<String>,
     /// Where to go from here, as markup.
     pub nav: String,
     /// The content, as markup.
@@ -26,7 +28,7 @@ pub(super) struct Frame<'a> {
 
 /// The whole document.
 pub(super) fn document(frame: &Frame<'_>) -> Vec<u8> {
-    let Frame { title, note, css, refresh, nav, body } = frame;
+    let Frame { title, note, css, refresh, goes_to, nav, body } = frame;
     let title = markup(title.as_bytes());
     let mut html = String::with_capacity(body.len().saturating_add(16_384));
     let _ = write!(
@@ -41,6 +43,9 @@ pub(super) fn document(frame: &Frame<'_>) -> Vec<u8> {
             html,
             "<noscript><meta http-equiv=\"refresh\" content=\"{refresh}\"></noscript>"
         );
+    }
+    if let Some(href) = goes_to {
+        let _ = writeln!(html, "<meta http-equiv=\"refresh\" content=\"3;url={href}\">");
     }
     let _ = writeln!(html, "<title>{title}</title>\n<style>\n{STYLE}</style>");
     if let Some(css) = css {

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::method::multipliers;
@@ -63,6 +63,18 @@ impl Group {
     pub(super) fn write_down(&self, flip: Flip, why: &str, now: u64) {
         let member = self.at.members.saturating_add(flip.place);
         self.memory.common().journal.write(now, member, flip.from, flip.to, why);
+    }
+
+    /// The same members with other settings.
+    pub(super) fn renew(&self, config: BalancerConfig) -> Self {
+        Self {
+            multipliers: multipliers(&config.members),
+            config,
+            memory: Arc::clone(&self.memory),
+            at: self.at,
+            offset: AtomicUsize::new(self.offset.load(Ordering::Relaxed)),
+            maintain: self.maintain,
+        }
     }
 
     /// The balancer's own record.

@@ -5,7 +5,7 @@
 //! group    the members with what all processes know of them; no sockets
 //! method   what a member has had of the load        sticky   where a session is
 //! choice   the member for a request                 state    what follows from a result
-//! tell     what engine, client and log are told
+//! tell     what engine, client and log are told      admin     what an administrator sees and does
 //! ```
 //!
 //! Nothing on the path of a request takes a lock: members are atomics that all processes see
@@ -13,6 +13,7 @@
 //! the members that it has tried.
 #![forbid(unsafe_code)]
 
+mod admin;
 mod choice;
 mod group;
 mod method;
@@ -25,5 +26,6 @@ mod tell;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use admin::MemberRecord;
 pub use serve::Balancer;
-pub use tell::{Report, Snapshot, Standing};
+pub use tell::{Report, Snapshot};

@@ -28,9 +28,9 @@ use crate::worker::prepare::Routing;
 pub struct Balancer {
     pub(super) group: Group,
     /// One for each member, in their order.
-    workers: Vec<Worker>,
+    pub(super) workers: Vec<Worker>,
     /// The smallest packet size of all members, bytes.
-    packet: usize,
+    pub(super) packet: usize,
 }
 
 /// State of one request over all its members.
@@ -93,11 +93,6 @@ impl Balancer {
     /// The balancer's settings.
     pub fn config(&self) -> &BalancerConfig {
         &self.group.config
-    }
-
-    /// The engines behind the members, in their order.
-    pub fn workers(&self) -> &[Worker] {
-        &self.workers
     }
 
     /// Looks after the idle connections of all members.

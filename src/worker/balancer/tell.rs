@@ -10,12 +10,11 @@ use super::serve::Balancer;
 use super::state::Flip;
 use super::sticky::Session;
 use crate::config::WorkerName;
-use crate::config::balancer::{Activation, Member};
+use crate::config::balancer::Activation;
 use crate::host::Request;
 use crate::jk_log;
 use crate::log::{Level, Log};
-use crate::shared::{BalancerState, MemberState, State, WorkerState};
-use crate::worker::Worker;
+use crate::shared::State;
 
 /// What the log is told about a request of a balancer.
 #[derive(Debug, Default)]
@@ -26,25 +25,6 @@ pub struct Report<'b> {
     pub first: Option<Snapshot<'b>>,
     /// The last member after its part.
     pub last: Option<Snapshot<'b>>,
-}
-
-/// All that a status page shows of a member.
-#[derive(Debug)]
-pub struct Standing<'b> {
-    /// Its settings.
-    pub config: &'b Member,
-    /// The engine behind it.
-    pub engine: &'b Worker,
-    /// What all processes know of it.
-    pub state: &'b MemberState,
-    /// And of its engine.
-    pub worker: &'b WorkerState,
-    /// Which requests it gets, if a rule does not say otherwise.
-    pub activation: Activation,
-    /// What it has had of the load.
-    pub load: u64,
-    /// What a request adds to that.
-    pub multiplier: u64,
 }
 
 /// A member at a moment (spec/mod_jk.md 1.8).
@@ -73,24 +53,6 @@ pub struct Snapshot<'b> {
 }
 
 impl Balancer {
-    /// The members in their order.
-    pub fn standings(&self) -> impl Iterator<Item = Standing<'_>> {
-        self.group.seats().zip(self.workers()).map(|(seat, engine)| Standing {
-            config: seat.config,
-            engine,
-            state: seat.state,
-            worker: seat.worker,
-            activation: seat.activation(),
-            load: self.group.load(&seat),
-            multiplier: seat.multiplier,
-        })
-    }
-
-    /// What all processes know of the balancer itself.
-    pub fn state(&self) -> Option<&BalancerState> {
-        self.group.state()
-    }
-
     /// The route that an engine is told. `is_elsewhere`: another member should have had the request.
     pub(super) fn route<'r>(
         &self,

@@ -112,13 +112,13 @@ fn the_page_says_what_is_wrong() {
         "<strong>one</strong>: its last request failed, ",
         "it cannot be reached, or it broke off",
         "taken away from lb: <code>JkUnMount /lb/no/*</code>",
-        "no rule matches",
     ] {
         assert!(page.contains(part), "{part} in {page}");
     }
+    assert!(ask(&scene.httpd, "url=/nothing").text().contains("no rule matches"));
     let page = ask(&scene.httpd, "cmd=show&w=lb&sw=b").text();
     for part in [
-        "<td>b</td><td class=\"mono\">route</td><td class=\"mono\">rt</td>",
+        "<td>b</td><td class=\"mono\">route</td><td class=\"mono\">r</td>",
         "conf/workers.properties:",
         "<td class=\"mono\">secret</td><td class=\"mono\">set</td>",
     ] {

@@ -1,6 +1,7 @@
 //! Workers of type status: what they show, beside what the C mod_jk shows.
 
 mod access;
+mod actions;
 mod compare;
 mod formats;
 
@@ -63,7 +64,7 @@ impl Scene {
                  worker.a.lbfactor=3\n\
                  worker.b.reference=worker.t\n\
                  worker.b.port={b}\n\
-                 worker.b.route=rt\n\
+                 worker.b.route=r\n\
                  worker.b.redirect=a\n\
                  worker.b.domain=dd\n\
                  worker.b.distance=1\n\
