@@ -38,6 +38,7 @@ const FUNCTIONS: &[&str] = &[
     "ap_retained_data_create",
     "ap_retained_data_get",
     "ap_run_default_port",
+    "ap_rwrite",
     "ap_server_root_relative",
     "ap_set_content_length",
     "ap_set_content_type",

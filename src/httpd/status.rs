@@ -13,6 +13,7 @@ use super::request::Record;
 use super::response::Output;
 use super::server::{Child, Running, Runtime, WorkerSet, unix_time};
 use super::service::HttpdRequest;
+use super::translate::hook;
 use crate::config::edit::{self, Key};
 use crate::config::status::StatusConfig;
 use crate::config::{WorkerConfig, WorkerName};
@@ -24,6 +25,7 @@ use crate::shared::{BalancerState, Memory as _, WorkerState};
 use crate::status::action::Action;
 use crate::status::answer::{Asked, Changed, Entry, Mapped, Setting, Source, answer};
 use crate::status::origin::Browser;
+use crate::status::section::write;
 use crate::status::snapshot::{Balancer, Change, Engine, Head, Map, Member, Snapshot};
 use crate::worker::balancer::MemberRecord;
 use crate::worker::{EditError, Worker};
@@ -32,6 +34,9 @@ use crate::worker::{EditError, Worker};
 type Fact = (&'static str, String);
 
 const OK: c_int = ffi::OK as c_int;
+const DECLINED: c_int = ffi::DECLINED;
+/// The flag of mod_status for a page that programs read: AP_STATUS_SHORT.
+const SHORT: c_int = 1;
 const INTERNAL_ERROR: c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int;
 
 /// What every answer has beside its type.
@@ -109,7 +114,8 @@ pub(super) fn serve(
         facts.remote_addr.unwrap_or(b"-").escape_ascii(),
         status.name
     );
-    let view = View::new(&runtime.workers, child, facts, sink, who);
+    let server = (facts.server_name, facts.server_port);
+    let view = View::new(&runtime.workers, child, server, sink, who);
     let header = |name| record.headers_in().get(name);
     let asked = Asked {
         query: facts.query.unwrap_or_default(),
@@ -156,6 +162,24 @@ pub(super) fn serve(
     }
 }
 
+/// Our section of the page of mod_status.
+pub(super) unsafe extern "C" fn section(raw: *mut ffi::request_rec, flags: c_int) -> c_int {
+    let body = |record: Record<'_>, runtime: &Runtime| write_section(&record, runtime, flags);
+    // SAFETY: called by mod_status with the request for its page.
+    unsafe { hook(raw, body) }
+}
+
+fn write_section(record: &Record<'_>, runtime: &Runtime, flags: c_int) -> c_int {
+    let Some(child) = runtime.workers.child.get() else { return DECLINED };
+    let nowhere = (&b""[..], 0);
+    let view = View::new(&runtime.workers, child, nowhere, record.sink(runtime), String::new());
+    let text = write(&view.snapshot(), flags & SHORT != 0);
+    let (start, length) = (text.as_ptr().cast(), int(text.len()));
+    // SAFETY: a live request, and as many bytes as the text has.
+    unsafe { ffi::ap_rwrite(start, length, record.raw()) };
+    OK
+}
+
 /// How far local time is ahead, seconds.
 fn offset() -> i32 {
     let mut parts = ffi::apr_time_exp_t::default();
@@ -178,7 +202,7 @@ impl<'a> View<'a> {
     fn new(
         workers: &'a WorkerSet,
         child: &'a Child,
-        facts: &Facts<'a>,
+        (server_name, server_port): (&'a [u8], u16),
         sink: Sink<'a>,
         who: String,
     ) -> Self {
@@ -193,8 +217,8 @@ impl<'a> View<'a> {
         });
         Self {
             head: Head {
-                server_name: facts.server_name,
-                server_port: facts.server_port,
+                server_name,
+                server_port,
                 software: software(),
                 now: unix_time(),
                 offset: offset(),

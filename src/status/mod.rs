@@ -8,6 +8,7 @@
 //! fields     names and values, as scripts know them
 //! xml text properties               the formats of C mod_jk
 //! json prometheus html form page    ours
+//! section    our part of mod_status's page
 //! escape     bytes of names and values in each of them
 //! ```
 //!
@@ -26,6 +27,7 @@ mod page;
 mod prometheus;
 mod properties;
 pub mod query;
+pub mod section;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;

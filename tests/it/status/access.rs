@@ -61,3 +61,21 @@ fn only_those_who_may_see_it_do() {
     let denied = "(st) status_refused: Access denied.; user=ann from=127.0.0.1 outcome=403";
     assert!(httpd.jk_log().contains(denied), "{}", httpd.jk_log());
 }
+
+#[test]
+fn mod_status_shows_our_workers() {
+    let engine = engine();
+    let httpd = Httpd::builder(Module::Ours)
+        .modules(&["status"])
+        .worker("w", &engine.endpoint())
+        .mount("/app/*", "w")
+        .config("<Location /server-status>\nSetHandler server-status\n</Location>")
+        .start();
+    assert_eq!(client::get(httpd.addr(), "/app/1").status(), 200);
+    let page = client::get(httpd.addr(), "/server-status").text();
+    assert!(page.contains("<h2>mod_jk</h2>"), "{page}");
+    assert!(page.contains("<tr><td>w</td><td>OK</td><td>ACT</td><td>0</td><td>1</td>"), "{page}");
+    let lines = client::get(httpd.addr(), "/server-status?auto").text();
+    let line = "JkWorker: name=w state=OK activation=ACT busy=0 accessed=1 errors=0 connected=1";
+    assert!(lines.lines().any(|known| known == line), "{lines}");
+}

@@ -44,7 +44,7 @@ fn scripts_change_settings_by_get() {
     let log = scene.httpd.jk_log();
     assert!(log.contains("member=b key=lbfactor old=\"4\" new=\"8\" by=-@127.0.0.1 through=st"));
     let page = ask(&scene.httpd, "cmd=show&w=one").text();
-    assert!(page.contains("changed at run time, was 2"), "{page}");
+    assert!(page.contains("changed at run time, was 1"), "{page}");
 }
 
 #[test]
