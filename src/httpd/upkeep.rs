@@ -13,7 +13,7 @@ use super::shm::SharedMemory;
 use crate::config::{WorkerConfig, WorkerName};
 use crate::jk_log;
 use crate::log::{Level, Log};
-use crate::shared::requests::{correct, excess, free_dead};
+use crate::shared::requests::{Count, correct, excess, free_dead};
 use crate::shared::{Layout, Memory as _};
 
 /// Longer than it takes a request to come or go.
@@ -28,6 +28,8 @@ pub(super) struct Upkeep {
     memory: Arc<SharedMemory>,
     /// Names of the workers, members of balancers included, in the order of their records.
     names: Vec<WorkerName>,
+    /// Those of the balancers.
+    balancers: Vec<WorkerName>,
     /// Seconds.
     interval: u64,
 }
@@ -39,7 +41,9 @@ pub(super) fn layout(workers: &WorkerSet, threads: usize) -> Layout {
     // SAFETY: writes one int into a variable of ours.
     unsafe { ffi::ap_mpm_query(int(ffi::AP_MPMQ_HARD_LIMIT_DAEMONS), &raw mut processes) };
     let processes = usize::try_from(processes).unwrap_or(1).max(1);
-    let requests = Layout { requests: processes.saturating_mul(threads), ..Layout::default() };
+    // A request is counted as running, in flight at its worker, and in flight at its balancer.
+    let requests = processes.saturating_mul(threads).saturating_mul(3);
+    let requests = Layout { requests, ..Layout::default() };
     workers.configs.iter().map(records).fold(requests, Layout::and)
 }
 
@@ -55,9 +59,14 @@ impl Upkeep {
                 WorkerConfig::Status(_) => Vec::new(),
             }
         };
+        let balancer = |config: &WorkerConfig| match config {
+            WorkerConfig::Balancer(balancer) => Some(balancer.name.clone()),
+            WorkerConfig::Ajp13(_) | WorkerConfig::Status(_) => None,
+        };
         Self {
             memory,
             names: workers.configs.iter().flat_map(names).collect(),
+            balancers: workers.configs.iter().filter_map(balancer).collect(),
             interval: workers.maintain.map_or(UNTOLD, |time| time.as_secs().max(1)),
         }
     }
@@ -77,12 +86,16 @@ impl Upkeep {
         }
         free_dead(memory, is_alive);
         let first = excess(memory);
-        if first.iter().all(|excess| *excess == 0) {
+        if first.iter().all(|(_, excess)| *excess == 0) {
             return;
         }
         thread::sleep(MOMENT);
-        for (position, n) in correct(memory, &first, &excess(memory)) {
-            let name = self.names.get(position).map(WorkerName::to_string).unwrap_or_default();
+        for (count, n) in correct(memory, &first, &excess(memory)) {
+            let name = match count {
+                Count::Busy(at) | Count::Inflight(at) => self.names.get(at),
+                Count::BalancerInflight(at) => self.balancers.get(at),
+            };
+            let name = name.map(WorkerName::to_string).unwrap_or_default();
             jk_log!(
                 *log,
                 Level::Warn,

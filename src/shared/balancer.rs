@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::inflight::Inflight;
 use crate::config::balancer::Activation;
 
 /// What is known of a member's health [6.1].
@@ -47,6 +48,11 @@ impl State {
         matches!(self, State::Idle | State::Ok | State::Busy)
     }
 
+    /// Whether a member in this state is out, or is being tested because it was.
+    pub fn is_recovering(self) -> bool {
+        matches!(self, State::Error | State::Recover | State::Force | State::Probe)
+    }
+
     /// As the log notes and status pages of mod_jk write it.
     pub fn text(self) -> &'static str {
         match self {
@@ -72,6 +78,8 @@ impl State {
 pub struct BalancerState {
     /// When some process ran its maintenance last.
     pub maintained: AtomicU64,
+    /// Requests of all members together, for `max_inflight`.
+    pub inflight: Inflight,
 }
 
 /// One member of a balancer.
@@ -88,8 +96,14 @@ pub struct MemberState {
     pub first_error_time: AtomicU64,
     /// Last failure since the last success.
     pub last_error_time: AtomicU64,
+    /// When it recovered, if it is coming to its full share since then (`slow_start`).
+    pub warming_since: AtomicU64,
+    /// How often it stood to choice since then, where its load does not tell.
+    pub turns: AtomicU64,
     /// Failures.
     pub errors: AtomicU32,
+    /// Whether it is in error although its engine answers pings: 1, else 0.
+    pub is_unfit: AtomicU32,
     state: AtomicU32,
     /// Zero as configured, else one more than the place in [`ACTIVATIONS`].
     activation: AtomicU32,

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod balancer;
+mod inflight;
 pub mod requests;
 mod worker;
 
@@ -11,6 +12,7 @@ use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use balancer::{BalancerState, MemberState, State};
+pub use inflight::{Admission, Inflight};
 pub use requests::RequestState;
 pub use worker::{Busy, WorkerState};
 

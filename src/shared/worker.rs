@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::inflight::Inflight;
 use super::requests::Ticket;
 
 /// Counters of one worker over all processes (spec/mod_jk.md 6.9).
@@ -19,6 +20,12 @@ pub struct WorkerState {
     pub busy: AtomicU32,
     /// Reply timeouts; older ones count less and less where a balancer has the worker.
     pub reply_timeouts: AtomicU32,
+    /// Requests that count for `max_inflight`.
+    pub inflight: Inflight,
+    /// When some process began its check last, seconds since 1970.
+    pub checked: AtomicU64,
+    /// Whether the last check failed: 1, else 0.
+    pub is_failing: AtomicU32,
 }
 
 /// One request in [`WorkerState::busy`]; dropping it takes the request out.

@@ -5,6 +5,7 @@
 //! group    the members with what all processes know of them; no sockets
 //! method   what a member has had of the load        sticky   where a session is
 //! choice   the member for a request                 state    what follows from a result
+//! address  the member of a client's address
 //! tell     what engine, client and log are told
 //! ```
 //!
@@ -13,6 +14,7 @@
 //! the members that it has tried.
 #![forbid(unsafe_code)]
 
+mod address;
 mod choice;
 mod group;
 mod method;

@@ -81,6 +81,8 @@ const LIVE: [&str; 56] = [
     "worker.w.source=127.0.0.1",
     "worker.w.type=ajp13",
     "worker.w.dns_ttl=30",
+    "worker.w.health_check_interval=30",
+    "worker.w.max_inflight=100",
 ];
 
 /// Old names, with what to write today; nothing for those that never have an effect.
