@@ -19,7 +19,7 @@ use crate::mapping::{LiveTable, Mount, WorkerKind, WorkerNames, copy_mounts};
 use crate::net::NameCache;
 use crate::shared::Layout;
 use crate::worker::buffers::Buffers;
-use crate::worker::{Balancer, Schedule, Worker};
+use crate::worker::{Balancer, Engine, Schedule, Worker};
 
 /// The module's record of one server. Lives in the configuration pool: it ends with the
 /// configuration generation.
@@ -291,23 +291,22 @@ pub(super) fn records(config: &WorkerConfig) -> Layout {
 }
 
 impl Child {
-    /// Looks after shared states and the idle connections of all workers, if it is time for that.
-    /// `unix`: now, seconds since 1970.
-    pub(super) fn maintain(&self, now: Instant, unix: u64, log: &impl Log) {
-        let Some(schedule) = &self.schedule else {
-            // What was switched off is not to make counts wrong for ever.
-            self.upkeep.repair(unix, log);
-            return;
-        };
-        if !schedule.is_due(now) {
-            return;
-        }
+    /// Looks after what all processes share, if it is time for that and no other one does it. Waits
+    /// for nobody. `unix`: now, seconds since 1970.
+    pub(super) fn maintain_states(&self, unix: u64, log: &impl Log) {
         self.upkeep.repair(unix, log);
-        // First what takes no time: a ping of an engine that hangs must not keep another one out.
         for worker in &self.workers {
             if let Running::Balancer(balancer) = worker {
                 balancer.maintain_states(unix, log);
             }
+        }
+    }
+
+    /// Looks after the idle connections of all workers, if it is time for that. Takes as long as
+    /// engines take to answer pings.
+    pub(super) fn maintain_connections(&self, now: Instant, log: &impl Log) {
+        if !self.schedule.as_ref().is_some_and(|schedule| schedule.is_due(now)) {
+            return;
         }
         for worker in &self.workers {
             match worker {
@@ -316,6 +315,18 @@ impl Child {
                 Running::Unavailable => {}
             }
         }
+    }
+
+    /// All engines, in their order.
+    pub(super) fn engines(&self) -> impl Iterator<Item = Engine<'_>> + Clone {
+        self.workers.iter().flat_map(|worker| {
+            let (single, balancer) = match worker {
+                Running::Ajp13(worker) => (Some(Engine::Single(worker)), None),
+                Running::Balancer(balancer) => (None, Some(balancer.engines())),
+                Running::Unavailable => (None, None),
+            };
+            single.into_iter().chain(balancer.into_iter().flatten())
+        })
     }
 
     /// Asks the resolver again for the names of all workers, where it is time for that. Takes as

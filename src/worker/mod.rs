@@ -8,6 +8,7 @@
 //! balancer     a worker that is several: whose turn it is, and what if it fails
 //! pool         connections of one worker in one process     endpoint  one connection
 //! maintenance  idle connections: closed in time, or pinged
+//! health       engines that are asked whether they are there
 //! buffers      memory that a running exchange borrows
 //! error        why a request failed, and what follows from it
 //! recovery     what else the administrator wants to be sent again
@@ -24,6 +25,7 @@ mod exchange;
 pub mod forward;
 mod head;
 pub mod headers;
+mod health;
 mod maintenance;
 #[cfg(test)]
 mod policy_tests;
@@ -40,4 +42,5 @@ pub mod uri;
 pub use balancer::Balancer;
 pub use error::{Failure, Phase};
 pub use forward::{Outcome, Worker, serve};
+pub use health::{Checks, Engine};
 pub use maintenance::Schedule;

@@ -25,7 +25,7 @@ mod state;
 mod sticky;
 mod tell;
 #[cfg(test)]
-mod testing;
+pub(in crate::worker) mod testing;
 
 pub use serve::Balancer;
 pub use tell::{Report, Snapshot};

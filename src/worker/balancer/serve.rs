@@ -23,6 +23,7 @@ use crate::shared::{Admission, Layout, Memory, State};
 use crate::worker::buffers::Buffers;
 use crate::worker::error::Failure;
 use crate::worker::forward::{Outcome, Parcel, Serving, Worker};
+use crate::worker::health::Engine;
 use crate::worker::prepare::Routing;
 
 /// A configured balancer with its members' connections in this process.
@@ -118,6 +119,29 @@ impl Balancer {
     pub fn maintain_states(&self, unix: u64, log: &impl Log) {
         for flip in self.group.maintain(unix) {
             self.log_flip(log, flip, "time");
+        }
+    }
+
+    /// Its members' engines, in their order.
+    pub fn engines(&self) -> impl Iterator<Item = Engine<'_>> + Clone {
+        let member = |(place, worker)| Engine::Member { balancer: self, place, worker };
+        self.workers.iter().enumerate().map(member)
+    }
+
+    /// Draws the consequences of a check of a member's engine. `is_news`: the one before it ended
+    /// otherwise. `unix`: now, seconds since 1970.
+    pub(in crate::worker) fn settle_check(
+        &self,
+        place: usize,
+        is_good: bool,
+        is_news: bool,
+        unix: u64,
+        log: &impl Log,
+    ) {
+        if let Some(flip) = self.group.settle_check(place, is_good, is_news, unix) {
+            let why =
+                if is_good { "its engine answers a ping" } else { "its engine answers no ping" };
+            self.log_flip(log, flip, why);
         }
     }
 
