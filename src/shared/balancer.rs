@@ -98,7 +98,7 @@ pub struct MemberState {
     pub last_error_time: AtomicU64,
     /// When it recovered, if it is coming to its full share since then (`slow_start`).
     pub warming_since: AtomicU64,
-    /// How often it stood to choice since then, where its load does not tell.
+    /// Requests since then that would have been its own, where its load does not see to its share.
     pub turns: AtomicU64,
     /// Failures.
     pub errors: AtomicU32,

@@ -103,14 +103,8 @@ pub(super) enum Full {
     Member(usize),
 }
 
-/// What makes one member better than another: the smallest goes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Rank {
-    distance: i32,
-    /// It has not come to its full share and leaves this one to others.
-    is_late: bool,
-    load: u64,
-}
+/// What makes one member better than another, the smallest goes first: its distance, then its load.
+type Rank = (i32, u64);
 
 impl Wish {
     /// Which requests a member gets, by the rule or else its own setting.
@@ -218,24 +212,16 @@ impl View<'_> {
         }
     }
 
-    fn rank(&self, seat: &Seat<'_>) -> Rank {
-        let ignores_load = self.wish.stateless && self.wish.address.is_none();
-        Rank {
-            distance: seat.config.distance,
-            is_late: self.is_late(seat, ignores_load),
-            load: if ignores_load { 0 } else { self.load(seat) },
-        }
-    }
-
-    /// Whether a member has not come to its full share and leaves the request to others, where its
-    /// load does not see to that.
-    fn is_late(&self, seat: &Seat<'_>, ignores_load: bool) -> bool {
+    /// Whether a member has not come to its full share and leaves a request to others that would be
+    /// its own, where its load does not see to that.
+    fn is_late(&self, place: usize) -> bool {
+        let Some(seat) = self.group.seat(place) else { return false };
         if let Some(address) = self.wish.address {
             let is_among = |part: Part| address.is_among(seat.seed, part.part, part.whole);
-            return !self.group.part(seat, self.now).is_none_or(is_among);
+            return !self.group.part(&seat, self.now).is_none_or(is_among);
         }
-        let has_no_memory = ignores_load || self.group.config.method == BalanceMethod::Busyness;
-        has_no_memory && self.group.leaves_to_others(seat, self.now)
+        let is_busyness = self.group.config.method == BalanceMethod::Busyness;
+        (is_busyness || self.wish.stateless) && self.group.leaves_to_others(&seat, self.now)
     }
 
     /// The best member of a domain, which is what stands before the first dot.
@@ -245,7 +231,7 @@ impl View<'_> {
             !seat.config.domain.is_empty() && seat.config.domain.as_bytes() == domain
         };
         let members = self.group.seats().enumerate().filter(of_domain);
-        let mut best: Option<(usize, (i32, u64))> = None;
+        let mut best: Option<(usize, Rank)> = None;
         let mut is_any_full = false;
         for (place, seat) in members.filter(|(place, seat)| self.is_open(*place, seat)) {
             if self.is_full(place, &seat) {
@@ -296,30 +282,52 @@ impl View<'_> {
     /// The nearest member with the least load; among equals the first after the one that was taken
     /// last.
     fn by_load(&self) -> Result<Option<usize>, NoChoice> {
+        let Some(first) = self.best(&[])? else { return Ok(None) };
+        let (mut place, (distance, _)) = first;
+        if self.is_late(place) {
+            let mut late = vec![place];
+            // Who is farther away is not better for that.
+            while let Ok(Some((next, (same, _)))) = self.best(&late)
+                && same == distance
+            {
+                if !self.is_late(next) {
+                    place = next;
+                    break;
+                }
+                late.push(next);
+            }
+        }
+        self.group.offset.store(place.saturating_add(1), Ordering::Relaxed);
+        Ok(Some(place))
+    }
+
+    /// The best of all members but for some.
+    fn best(&self, but: &[usize]) -> Result<Option<(usize, Rank)>, NoChoice> {
         let count = self.group.config.members.len();
         let offset = self.group.offset.load(Ordering::Relaxed).checked_rem(count);
         let offset = offset.unwrap_or_default();
+        let ignores_load = self.wish.stateless && self.wish.address.is_none();
         let mut best: Option<(usize, Rank)> = None;
         let mut is_any_full = false;
         for place in (offset..count).chain(0..offset) {
             let Some(seat) = self.group.seat(place) else { continue };
-            if !self.is_open(place, &seat) {
+            if !self.is_open(place, &seat) || but.contains(&place) {
                 continue;
             }
             if self.is_full(place, &seat) {
                 is_any_full = true;
                 continue;
             }
-            let rank = self.rank(&seat);
+            let load = if ignores_load { 0 } else { self.load(&seat) };
+            let rank = (seat.config.distance, load);
             if best.is_none_or(|(_, least)| rank < least) {
                 best = Some((place, rank));
             }
         }
-        let Some((place, _)) = best else {
-            return if is_any_full { Err(NoChoice::Full(Full::Members)) } else { Ok(None) };
-        };
-        self.group.offset.store(place.saturating_add(1), Ordering::Relaxed);
-        Ok(Some(place))
+        match best {
+            None if is_any_full => Err(NoChoice::Full(Full::Members)),
+            best => Ok(best),
+        }
     }
 
     /// Who is named as a member's substitute, where nobody else is left: so a disabled member can

@@ -104,8 +104,8 @@ impl Group {
         })
     }
 
-    /// Whether a member that has not come to its full share leaves this choice to others. For
-    /// methods whose loads are no memory of what it had.
+    /// Whether a member that has not come to its full share leaves a request to others. For methods
+    /// whose loads are no memory of what it had.
     pub(super) fn leaves_to_others(&self, seat: &Seat<'_>, now: u64) -> bool {
         let Some(Part { part, whole }) = self.part(seat, now) else { return false };
         let turn = seat.state.turns.fetch_add(1, Ordering::Relaxed);
@@ -208,6 +208,10 @@ impl Group {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "slow_start_tests.rs"]
+mod slow_start;
 
 #[cfg(test)]
 mod tests {
