@@ -12,7 +12,7 @@ use super::shm::SharedMemory;
 use crate::config::{WorkerConfig, WorkerName};
 use crate::jk_log;
 use crate::log::{Level, Log};
-use crate::shared::requests::{correct, excess, free_dead};
+use crate::shared::requests::{Count, correct, excess, free_dead};
 use crate::shared::{Layout, Memory as _};
 
 /// Longer than it takes a request to come or go.
@@ -27,6 +27,8 @@ pub(super) struct Upkeep {
     memory: Arc<SharedMemory>,
     /// Names of the workers, members of balancers included, in the order of their records.
     names: Vec<WorkerName>,
+    /// Those of the balancers.
+    balancers: Vec<WorkerName>,
     /// Seconds.
     interval: u64,
 }
@@ -36,7 +38,10 @@ const LEAST_REQUESTS: usize = 1024;
 
 /// Generations of children that may all be busy at a time: those of earlier ones go on until their
 /// last response is done.
-const GENERATIONS: usize = 4;
+const GENERATIONS: usize = 2;
+
+/// Records of one request: as running, in flight at its worker, and in flight at its balancer.
+const RECORDS: usize = 3;
 
 /// The records of all workers, and of as many requests as all processes can serve at a time, each
 /// with `threads` threads or as many as it may have after a restart.
@@ -49,7 +54,7 @@ pub(super) fn layout(workers: &WorkerSet, threads: usize) -> Layout {
     };
     let threads = threads.max(limit(ffi::AP_MPMQ_HARD_LIMIT_THREADS));
     let processes = limit(ffi::AP_MPMQ_HARD_LIMIT_DAEMONS).saturating_mul(GENERATIONS);
-    let requests = processes.saturating_mul(threads).max(LEAST_REQUESTS);
+    let requests = processes.saturating_mul(threads).saturating_mul(RECORDS).max(LEAST_REQUESTS);
     let requests = Layout { requests, ..Layout::default() };
     workers.configs.iter().map(Layout::of).fold(requests, Layout::and)
 }
@@ -66,9 +71,14 @@ impl Upkeep {
                 WorkerConfig::Status(_) => Vec::new(),
             }
         };
+        let balancer = |config: &WorkerConfig| match config {
+            WorkerConfig::Balancer(balancer) => Some(balancer.name.clone()),
+            WorkerConfig::Ajp13(_) | WorkerConfig::Status(_) => None,
+        };
         Self {
             memory,
             names: workers.configs.iter().flat_map(names).collect(),
+            balancers: workers.configs.iter().filter_map(balancer).collect(),
             interval: workers.maintain.map_or(UNTOLD, |time| time.as_secs().max(1)),
         }
     }
@@ -88,12 +98,16 @@ impl Upkeep {
         }
         free_dead(memory, |process| memory.is_alive(process));
         let first = excess(memory);
-        if first.iter().all(|excess| *excess == 0) {
+        if first.iter().all(|(_, excess)| *excess == 0) {
             return;
         }
         thread::sleep(MOMENT);
-        for (position, n) in correct(memory, &first, &excess(memory)) {
-            let name = self.names.get(position).map(WorkerName::to_string).unwrap_or_default();
+        for (count, n) in correct(memory, &first, &excess(memory)) {
+            let name = match count {
+                Count::Busy(at) | Count::Inflight(at) => self.names.get(at),
+                Count::BalancerInflight(at) => self.balancers.get(at),
+            };
+            let name = name.map(WorkerName::to_string).unwrap_or_default();
             jk_log!(
                 *log,
                 Level::Warn,

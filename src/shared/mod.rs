@@ -6,6 +6,7 @@
 mod balancer;
 pub mod carry;
 pub mod edits;
+mod inflight;
 pub mod requests;
 mod worker;
 
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::config::WorkerConfig;
 
 pub use balancer::{BalancerState, MemberState, State};
+pub use inflight::{Admission, Inflight};
 pub use requests::RequestState;
 pub use worker::{Busy, WorkerState};
 

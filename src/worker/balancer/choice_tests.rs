@@ -3,9 +3,10 @@
 
 use super::*;
 use crate::config::balancer::{BalancerConfig, Member};
-use crate::shared::MemberState;
+use crate::shared::{MemberState, State};
 use crate::worker::balancer::testing::{group, label, member};
 
+const NOW: u64 = 1_000_000;
 const ACTIVE: Activation = Activation::Active;
 const DISABLED: Activation = Activation::Disabled;
 const STOPPED: Activation = Activation::Stopped;
@@ -24,7 +25,7 @@ fn session(routes: &[&str]) -> Wish {
 }
 
 fn chosen(group: &Group, wish: &Wish) -> Result<Choice, NoChoice> {
-    group.choose(wish, &group.states())
+    group.choose(wish, &Marks::default(), NOW)
 }
 
 /// The member's name, or a dash.
@@ -39,7 +40,7 @@ fn sequence(group: &Group, wish: &Wish, n: usize) -> String {
     let one = |_| {
         let choice = chosen(group, wish).unwrap();
         let seat = group.seat(choice.place).unwrap();
-        group.charge(&seat, wish.opens_session());
+        group.charge(&seat, wish.opens_session(), NOW);
         seat.config.worker.name.to_string()
     };
     (0..n).map(one).collect()

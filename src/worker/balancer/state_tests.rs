@@ -151,7 +151,7 @@ fn idle_members_are_told_from_those_in_use() {
     for seat in group.seats() {
         seat.state.set_state(State::Ok);
     }
-    group.charge(&group.seat(1).unwrap(), true);
+    group.charge(&group.seat(1).unwrap(), true, NOW);
     group.maintain(NOW + 60);
     assert_eq!(states(&group), ["OK/IDLE", "OK"]);
     group.maintain(NOW + 120);
