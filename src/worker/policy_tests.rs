@@ -180,6 +180,36 @@ fn a_request_without_a_record_is_served_and_not_counted() {
 }
 
 #[test]
+fn beyond_max_inflight_requests_are_refused_before_anything_is_read() {
+    let (config, engine) = engine(vec![vec![answer(b"one"), answer(b"two")]]);
+    let layout = Layout { workers: 1, requests: 4, ..Layout::default() };
+    let memory = Arc::new(Heap::new(layout));
+    let config = Ajp13Config { max_inflight: Some(1), retries: 5, ..config };
+    let worker = Worker::new(config, Names::default(), memory.clone(), 0);
+    let state = &memory.workers()[0];
+    let count = || state.inflight.count.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(run(&worker, &mut Memory::get()), Outcome::Completed);
+    assert_eq!(count(), 0);
+    state.inflight.count.store(1, std::sync::atomic::Ordering::Relaxed);
+    for (now, level, refused) in [(100, "[error]", 1), (159, "[debug]", 1), (160, "[error]", 2)] {
+        let mut request = Memory::post(b"body");
+        request.now.set(now);
+        assert_eq!(run(&worker, &mut request), Outcome::Refused(503));
+        let line =
+            format!("{level} (w) max_inflight: the engine serves as many requests as it may");
+        assert_eq!(request.logged(&line), 1, "{:?}", request.log);
+        let numbers = format!("inflight=1 limit=1 refused={refused} outcome=503");
+        assert_eq!(request.logged(&numbers), 1, "{:?}", request.log);
+        assert_eq!((request.body.len(), request.pauses.borrow().len()), (1, 0));
+    }
+    assert_eq!(count(), 1);
+    state.inflight.count.store(0, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(run(&worker, &mut Memory::get()), Outcome::Completed);
+    drop(worker);
+    assert_eq!(engine.join().unwrap().len(), 1, "one connection for all");
+}
+
+#[test]
 fn a_request_that_is_too_large_leaves_the_pooled_connection_alone() {
     let (config, engine) = engine(vec![vec![answer(b"one"), answer(b"two")]]);
     let worker = worker(config);

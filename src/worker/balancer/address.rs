@@ -79,6 +79,10 @@ fn minus_ln(number: u64) -> f64 {
 }
 
 #[cfg(test)]
+#[path = "address_tests.rs"]
+mod choices;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
