@@ -229,7 +229,8 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
         return OK;
     }
     if runtime.workers.watchdog.is_none() || runtime.workers.maintain.is_none() {
-        child.maintain(Instant::now(), unix_time(), &record.sink(runtime));
+        child.maintain_states(unix_time(), &record.sink(runtime));
+        child.maintain_connections(Instant::now(), &record.sink(runtime));
     }
     // SAFETY: takes no arguments, reads a clock.
     let begin = unsafe { ffi::apr_time_now() };

@@ -4,13 +4,12 @@
 //! every problem is reported with its place before httpd refuses to start.
 
 use std::ffi::c_int;
-use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::iter;
 use std::process;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::check::{check, threads};
@@ -23,10 +22,10 @@ use super::retained::{self, Legacy};
 use super::server::{Child, RawConfig, Running, Runtime, ServerConfig, WorkerSet, unix_time};
 use super::shm::SharedMemory;
 use super::upkeep::{Upkeep, layout};
-use super::watchdog::Watchdog;
+use super::watchdog;
 use crate::config::WorkerConfig;
 use crate::jk_log;
-use crate::log::{Level, Log, Site};
+use crate::log::Level;
 use crate::shared::carry::{Carried, Generation, carry, has_same_records};
 use crate::shared::{Layout, Memory as _};
 use crate::worker::buffers::Buffers;
@@ -342,7 +341,7 @@ pub(super) unsafe extern "C" fn child_init(
             // SAFETY: httpd passes the child's own pool.
             unsafe { Pool::new(pchild) }.park(AtEnd(Arc::clone(&runtime.workers)));
             // SAFETY: httpd passes the child's own pool.
-            start_watchdog(main, runtime, unsafe { Pool::new(pchild) });
+            watchdog::start(main, runtime, unsafe { Pool::new(pchild) });
         },
     );
 }
@@ -354,60 +353,6 @@ impl Drop for AtEnd {
     fn drop(&mut self) {
         if let Some(child) = self.0.child.get() {
             child.end();
-        }
-    }
-}
-
-/// A server that a thread of ours may look at.
-struct Shared(NonNull<ffi::server_rec>);
-
-// SAFETY: a server is only read once the children run, and lives as long as their configuration.
-unsafe impl Send for Shared {}
-
-/// A log that falls silent when the child ends, as httpd's records are gone soon after.
-struct WhileRunning<'s> {
-    sink: Sink<'s>,
-    stop: &'s AtomicBool,
-}
-
-impl Log for WhileRunning<'_> {
-    fn enabled(&self, level: Level) -> bool {
-        !self.stop.load(Ordering::Acquire) && self.sink.enabled(level)
-    }
-
-    fn write(&self, level: Level, site: Site, text: fmt::Arguments<'_>) {
-        if !self.stop.load(Ordering::Acquire) {
-            self.sink.write(level, site, text);
-        }
-    }
-}
-
-/// Starts the thread that looks after idle connections and names. It ends with `pchild`.
-fn start_watchdog(main: &ffi::server_rec, runtime: &Runtime, pchild: Pool<'_>) {
-    let workers = &runtime.workers;
-    let (Some(interval), Some(_)) = (workers.watchdog, workers.maintain) else {
-        return;
-    };
-    let main = Shared(NonNull::from(main));
-    let work = move |stop: &AtomicBool| {
-        let Shared(server) = &main;
-        // SAFETY: the configuration outlives the child's pool, which ends this thread.
-        let server = unsafe { server.as_ref() };
-        let Some(runtime) = self::runtime(server) else { return };
-        let sink = Sink { runtime, speaker: Speaker::Server(server, "WATCHDOG") };
-        if let Some(child) = runtime.workers.child.get() {
-            let log = WhileRunning { sink, stop };
-            child.maintain(Instant::now(), unix_time(), &log);
-            child.renew_names(&log);
-        }
-    };
-    match Watchdog::start(interval, work) {
-        Ok(watchdog) => {
-            pchild.park(watchdog);
-        }
-        Err(e) => {
-            let text = format!("mod_jk: no thread can be started: {e}; idle connections stay open");
-            log::startup(None, Level::Error, &text);
         }
     }
 }

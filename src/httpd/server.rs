@@ -18,7 +18,7 @@ use crate::log::{Level, Log};
 use crate::mapping::{LiveTable, Mount, WorkerKind, WorkerNames, copy_mounts};
 use crate::net::NameCache;
 use crate::worker::buffers::Buffers;
-use crate::worker::{Balancer, Live, Schedule, Worker};
+use crate::worker::{Balancer, Engine, Live, Schedule, Worker};
 
 /// The module's record of one server. Lives in the configuration pool: it ends with the
 /// configuration generation.
@@ -300,23 +300,22 @@ impl Child {
         }
     }
 
-    /// Looks after shared states and the idle connections of all workers, if it is time for that.
-    /// `unix`: now, seconds since 1970.
-    pub(super) fn maintain(&self, now: Instant, unix: u64, log: &impl Log) {
-        let Some(schedule) = &self.schedule else {
-            // What was switched off is not to make counts wrong for ever.
-            self.upkeep.repair(unix, log);
-            return;
-        };
-        if !schedule.is_due(now) {
-            return;
-        }
+    /// Looks after what all processes share, if it is time for that and no other one does it. Waits
+    /// for nobody. `unix`: now, seconds since 1970.
+    pub(super) fn maintain_states(&self, unix: u64, log: &impl Log) {
         self.upkeep.repair(unix, log);
-        // First what takes no time: a ping of an engine that hangs must not keep another one out.
         for worker in &self.workers {
             if let Running::Balancer(balancer) = worker {
                 balancer.current().maintain_states(unix, log);
             }
+        }
+    }
+
+    /// Looks after the idle connections of all workers, if it is time for that. Takes as long as
+    /// engines take to answer pings.
+    pub(super) fn maintain_connections(&self, now: Instant, log: &impl Log) {
+        if !self.schedule.as_ref().is_some_and(|schedule| schedule.is_due(now)) {
+            return;
         }
         for worker in &self.workers {
             match worker {
@@ -325,6 +324,16 @@ impl Child {
                 Running::Status => {}
             }
         }
+    }
+
+    /// All workers that serve requests, with the settings that hold now.
+    pub(super) fn current(&self) -> Vec<Current> {
+        let current = |worker: &Running| match worker {
+            Running::Ajp13(worker) => Some(Current::Ajp13(worker.current())),
+            Running::Balancer(balancer) => Some(Current::Balancer(balancer.current())),
+            Running::Status => None,
+        };
+        self.workers.iter().filter_map(current).collect()
     }
 
     /// Asks the resolver again for the names of all workers, where it is time for that. Takes as
@@ -337,6 +346,26 @@ impl Child {
                 Running::Status => {}
             }
         }
+    }
+}
+
+/// A worker with the settings that hold now.
+#[derive(Debug)]
+pub(super) enum Current {
+    /// One engine.
+    Ajp13(Arc<Worker>),
+    /// Several engines.
+    Balancer(Arc<Balancer>),
+}
+
+impl Current {
+    /// Its engines, in their order.
+    pub(super) fn engines(&self) -> impl Iterator<Item = Engine<'_>> + Clone {
+        let (single, balancer) = match self {
+            Self::Ajp13(worker) => (Some(Engine::Single(worker)), None),
+            Self::Balancer(balancer) => (None, Some(balancer.engines())),
+        };
+        single.into_iter().chain(balancer.into_iter().flatten())
     }
 }
 

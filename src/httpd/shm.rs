@@ -148,6 +148,7 @@ mod tests {
 
     use super::*;
     use crate::shared::State;
+    use crate::shared::requests::{Count, take};
 
     #[test]
     fn every_record_has_a_place_of_its_own() {
@@ -167,10 +168,10 @@ mod tests {
             word.store(u64::MAX, Ordering::Relaxed);
         }
         memory.common().repaired.store(400, Ordering::Relaxed);
-        let take = |at| crate::shared::requests::take(memory.requests(), at, 1, 6);
+        let take = |at| take(memory.requests(), at, 1, Count::Busy(6));
         let tickets: Vec<_> = (0..9).filter_map(take).collect();
         let excess = crate::shared::requests::excess(&memory);
-        assert_eq!((tickets.len(), excess.last()), (9, Some(&-9)));
+        assert_eq!((tickets.len(), excess.get(6)), (9, Some(&(Count::Busy(6), -9))));
         assert_eq!(memory.common().repaired.load(Ordering::Relaxed), 400);
         let load = |atomic: &AtomicU64| atomic.load(Ordering::Relaxed);
         let used: Vec<u64> = memory.workers().iter().map(|w| load(&w.used)).collect();

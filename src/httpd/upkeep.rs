@@ -12,7 +12,7 @@ use super::shm::SharedMemory;
 use crate::config::{WorkerConfig, WorkerName};
 use crate::jk_log;
 use crate::log::{Level, Log};
-use crate::shared::requests::{correct, excess, free_dead};
+use crate::shared::requests::{Count, correct, excess, free_dead};
 use crate::shared::{Layout, Memory as _};
 
 /// Longer than it takes a request to come or go.
@@ -27,8 +27,10 @@ pub(super) struct Upkeep {
     memory: Arc<SharedMemory>,
     /// Names of the workers, members of balancers included, in the order of their records.
     names: Vec<WorkerName>,
-    /// Positions of the balancers that they are members of, likewise.
-    balancers: Vec<Option<usize>>,
+    /// Those of the balancers.
+    balancers: Vec<WorkerName>,
+    /// For each worker the position of the balancer that it is a member of.
+    balancer_of: Vec<Option<usize>>,
     /// Seconds.
     interval: u64,
 }
@@ -38,7 +40,10 @@ const LEAST_REQUESTS: usize = 1024;
 
 /// Generations of children that may all be busy at a time: those of earlier ones go on until their
 /// last response is done.
-const GENERATIONS: usize = 4;
+const GENERATIONS: usize = 2;
+
+/// Records of one request: as running, in flight at its worker, and in flight at its balancer.
+const RECORDS: usize = 3;
 
 /// The records of all workers, and of as many requests as all processes can serve at a time, each
 /// with `threads` threads or as many as it may have after a restart.
@@ -51,7 +56,7 @@ pub(super) fn layout(workers: &WorkerSet, threads: usize) -> Layout {
     };
     let threads = threads.max(limit(ffi::AP_MPMQ_HARD_LIMIT_THREADS));
     let processes = limit(ffi::AP_MPMQ_HARD_LIMIT_DAEMONS).saturating_mul(GENERATIONS);
-    let requests = processes.saturating_mul(threads).max(LEAST_REQUESTS);
+    let requests = processes.saturating_mul(threads).saturating_mul(RECORDS).max(LEAST_REQUESTS);
     let requests = Layout { requests, ..Layout::default() };
     workers.configs.iter().map(Layout::of).fold(requests, Layout::and)
 }
@@ -69,16 +74,21 @@ impl Upkeep {
             }
         };
         let mut position: usize = 0;
-        let mut balancers = Vec::new();
+        let mut balancer_of = Vec::new();
         for config in &workers.configs {
             let Layout { workers, balancers: own, .. } = Layout::of(config);
-            balancers.extend(std::iter::repeat_n((own > 0).then_some(position), workers));
+            balancer_of.extend(std::iter::repeat_n((own > 0).then_some(position), workers));
             position = position.saturating_add(own);
         }
+        let balancer = |config: &WorkerConfig| match config {
+            WorkerConfig::Balancer(balancer) => Some(balancer.name.clone()),
+            WorkerConfig::Ajp13(_) | WorkerConfig::Status(_) => None,
+        };
         Self {
             memory,
-            balancers,
+            balancer_of,
             names: workers.configs.iter().flat_map(names).collect(),
+            balancers: workers.configs.iter().filter_map(balancer).collect(),
             interval: workers.maintain.map_or(UNTOLD, |time| time.as_secs().max(1)),
         }
     }
@@ -98,16 +108,22 @@ impl Upkeep {
         }
         free_dead(memory, |process| memory.is_alive(process));
         let first = excess(memory);
-        if first.iter().all(|excess| *excess == 0) {
+        if first.iter().all(|(_, excess)| *excess == 0) {
             return;
         }
         thread::sleep(MOMENT);
-        for (position, n) in correct(memory, &first, &excess(memory)) {
-            let balancer = self.balancers.get(position).copied().flatten();
-            if let Some(balancer) = balancer.and_then(|at| memory.balancers().get(at)) {
+        for (count, n) in correct(memory, &first, &excess(memory)) {
+            if let Count::Busy(at) = count
+                && let Some(balancer) = self.balancer_of.get(at).copied().flatten()
+                && let Some(balancer) = memory.balancers().get(balancer)
+            {
                 balancer.leave(u32::try_from(n).unwrap_or(u32::MAX));
             }
-            let name = self.names.get(position).map(WorkerName::to_string).unwrap_or_default();
+            let name = match count {
+                Count::Busy(at) | Count::Inflight(at) => self.names.get(at),
+                Count::BalancerInflight(at) => self.balancers.get(at),
+            };
+            let name = name.map(WorkerName::to_string).unwrap_or_default();
             jk_log!(
                 *log,
                 Level::Warn,

@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::inflight::Inflight;
 use super::worker::raise;
 use crate::config::balancer::Activation;
 
@@ -48,6 +49,11 @@ impl State {
         matches!(self, State::Idle | State::Ok | State::Busy)
     }
 
+    /// Whether a member in this state is out, or is being tested because it was.
+    pub fn is_recovering(self) -> bool {
+        matches!(self, State::Error | State::Recover | State::Force | State::Probe)
+    }
+
     /// As the log notes and status pages of mod_jk write it.
     pub fn text(self) -> &'static str {
         match self {
@@ -73,6 +79,8 @@ impl State {
 pub struct BalancerState {
     /// When some process ran its maintenance last.
     pub maintained: AtomicU64,
+    /// Requests of all members together, for `max_inflight`.
+    pub inflight: Inflight,
     /// When the counters were reset last; zero: when they were created.
     pub last_reset: AtomicU64,
     /// Requests that went to another member because one had failed.
@@ -123,7 +131,8 @@ fn leave(busy: &AtomicU32, count: u32) {
 impl BalancerState {
     /// Takes over what another record says.
     pub fn carry(&self, from: &Self) {
-        let Self { maintained, last_reset, failovers, busy: _, max_busy } = from;
+        // What is running now stays with those who serve it.
+        let Self { maintained, inflight: _, last_reset, failovers, busy: _, max_busy } = from;
         copy_u64(maintained, &self.maintained);
         copy_u64(last_reset, &self.last_reset);
         copy_u64(failovers, &self.failovers);
@@ -153,8 +162,14 @@ pub struct MemberState {
     pub first_error_time: AtomicU64,
     /// Last failure since the last success.
     pub last_error_time: AtomicU64,
+    /// When it recovered, if it is coming to its full share since then (`slow_start`).
+    pub warming_since: AtomicU64,
+    /// Requests since then that would have been its own, where its load does not see to its share.
+    pub turns: AtomicU64,
     /// Failures.
     pub errors: AtomicU32,
+    /// Whether it is in error although its engine answers pings: 1, else 0.
+    pub is_unfit: AtomicU32,
     state: AtomicU32,
     /// Zero as configured, else one more than the place in [`ACTIVATIONS`].
     activation: AtomicU32,
@@ -204,7 +219,10 @@ impl MemberState {
             used_before,
             first_error_time,
             last_error_time,
+            warming_since,
+            turns,
             errors,
+            is_unfit,
             state,
             activation,
         } = from;
@@ -213,7 +231,10 @@ impl MemberState {
         copy_u64(used_before, &self.used_before);
         copy_u64(first_error_time, &self.first_error_time);
         copy_u64(last_error_time, &self.last_error_time);
+        copy_u64(warming_since, &self.warming_since);
+        copy_u64(turns, &self.turns);
         copy_u32(errors, &self.errors);
+        copy_u32(is_unfit, &self.is_unfit);
         copy_u32(state, &self.state);
         copy_u32(activation, &self.activation);
     }
@@ -223,8 +244,11 @@ impl MemberState {
         self.forget_errors();
         self.set_lb_value(0);
         self.sessions.store(0, Ordering::Relaxed);
-        self.used_before.store(0, Ordering::Relaxed);
+        for counter in [&self.used_before, &self.warming_since, &self.turns] {
+            counter.store(0, Ordering::Relaxed);
+        }
         self.errors.store(0, Ordering::Relaxed);
+        self.is_unfit.store(0, Ordering::Relaxed);
         self.set_state(State::Idle);
     }
 

@@ -59,10 +59,13 @@ pub struct Board<'m> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BoardError {
     /// Another process is writing.
-    #[error("another process is making changes; try again")]
+    #[error("another process is making changes to this worker; try again")]
     Occupied,
     /// They take more room than there is.
-    #[error("all changes of this worker together take {needed} bytes, there is room for {room}")]
+    #[error(
+        "all changes of this worker together take {needed} bytes, there is room for {room}; make \
+         some of them in the file"
+    )]
     Full {
         /// Bytes.
         needed: usize,

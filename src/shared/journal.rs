@@ -14,7 +14,7 @@ const STATE: u32 = 3;
 const CAUSE: u32 = 5;
 
 /// Why a state changed, each at the place of its number.
-pub const CAUSES: [&str; 13] = [
+pub const CAUSES: [&str; 15] = [
     "",
     "time",
     "nobody else is left",
@@ -28,6 +28,8 @@ pub const CAUSES: [&str; 13] = [
     "it serves busy_limit requests",
     "it cannot be reached, or it broke off",
     "an administrator wants it tried",
+    "its engine answers a ping",
+    "its engine answers no ping",
 ];
 
 /// One change of a state.

@@ -6,6 +6,7 @@
 mod balancer;
 pub mod carry;
 pub mod edits;
+mod inflight;
 pub mod journal;
 pub mod latency;
 pub mod requests;
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::config::WorkerConfig;
 
 pub use balancer::{BalancerState, MemberState, Serving, State};
+pub use inflight::{Admission, Inflight};
 pub use journal::Journal;
 pub use requests::RequestState;
 pub use worker::{Busy, WorkerState};

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::inflight::Inflight;
 use super::latency::Latency;
 use super::requests::Ticket;
 
@@ -20,6 +21,12 @@ pub struct WorkerState {
     pub busy: AtomicU32,
     /// Reply timeouts; older ones count less and less where a balancer has the worker.
     pub reply_timeouts: AtomicU32,
+    /// Requests that count for `max_inflight`.
+    pub inflight: Inflight,
+    /// When some process began its check last, seconds since 1970.
+    pub checked: AtomicU64,
+    /// Whether the last check failed: 1, else 0.
+    pub is_failing: AtomicU32,
     /// Most requests that it was serving at a time.
     pub max_busy: AtomicU32,
     /// Requests that failed here.
@@ -110,6 +117,9 @@ impl WorkerState {
             transferred,
             busy: _,
             reply_timeouts,
+            inflight: _,
+            checked,
+            is_failing,
             max_busy,
             errors,
             client_errors,
@@ -126,6 +136,7 @@ impl WorkerState {
             (used, &self.used),
             (read, &self.read),
             (transferred, &self.transferred),
+            (checked, &self.checked),
             (retries, &self.retries),
             (all_reply_timeouts, &self.all_reply_timeouts),
             (error_time, &self.error_time),
@@ -135,6 +146,7 @@ impl WorkerState {
         }
         for (from, to) in [
             (reply_timeouts, &self.reply_timeouts),
+            (is_failing, &self.is_failing),
             (max_busy, &self.max_busy),
             (errors, &self.errors),
             (client_errors, &self.client_errors),

@@ -87,6 +87,7 @@ pub(super) fn method(method: BalanceMethod) -> &'static str {
         BalanceMethod::Busyness => "Busyness",
         BalanceMethod::Sessions => "Sessions",
         BalanceMethod::Next => "Next",
+        BalanceMethod::Address => "Address",
     }
 }
 

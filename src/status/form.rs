@@ -14,7 +14,7 @@ use crate::config::edit::Key;
 /// The words of a setting that has a few only.
 fn words(key: Key) -> &'static [&'static str] {
     match key {
-        Key::Method => &["Request", "Traffic", "Busyness", "Sessions", "Next"],
+        Key::Method => &["Request", "Traffic", "Busyness", "Sessions", "Next", "Address"],
         Key::Lock => &["Optimistic", "Pessimistic"],
         Key::Activation => &["Active", "Disabled", "Stopped"],
         _ => &[],

@@ -25,8 +25,8 @@ pub(super) struct Connection {
     pub idle_since: Instant,
     /// When it was last known to work: as above, or pinged since.
     pub checked_at: Instant,
-    /// Its part in the number of open connections.
-    pub _opened: Opened,
+    /// Its part in the number of open connections, if it counts.
+    pub _opened: Option<Opened>,
 }
 
 /// The open connections of a worker: of this process, and with them of all.

@@ -25,8 +25,8 @@ use crate::host::{BodyError, Request, ResponseError};
 use crate::jk_log;
 use crate::log::Level;
 use crate::net::{ConnectError, Connector, IdleState, NameCache, Names, Notice};
-use crate::shared::requests::take;
-use crate::shared::{Busy, Memory, WorkerState};
+use crate::shared::requests::{Count, Ticket, take};
+use crate::shared::{Admission, Busy, Memory, WorkerState};
 
 /// Longest wait for the CPONG of a member whose last connection broke, where ping_timeout is 0.
 const DOUBTED: Duration = Duration::from_secs(10);
@@ -124,14 +124,24 @@ impl Worker {
     /// where there is no record for it, as many old children are still busy after restarts: what no
     /// repair could tell from the trace of a killed process is not counted.
     fn enter(&self) -> Option<(Busy<'_>, u32)> {
-        let start = self.turn.fetch_add(1, Ordering::Relaxed);
-        let ticket = take(self.memory.requests(), start, self.process, self.position)?;
+        let ticket = self.ticket(Count::Busy(self.position))?;
         self.state().map(|state| state.enter(Some(ticket)))
     }
 
     /// Counts the connections of this process out, which is about to end. Waits for nobody.
     pub fn end(&self) {
         self.open.end();
+    }
+
+    /// A record that tells others about a request, should this process be killed.
+    pub(super) fn ticket(&self, count: Count) -> Option<Ticket<'_>> {
+        let start = self.turn.fetch_add(1, Ordering::Relaxed);
+        take(self.memory.requests(), start, self.process, count)
+    }
+
+    /// Whether it has as many requests as it may (`max_inflight`).
+    fn is_full(&self) -> bool {
+        self.state().is_some_and(|state| state.inflight.is_full(self.config.max_inflight))
     }
 
     /// What all processes see of it.
@@ -201,6 +211,8 @@ pub(super) struct Serving<'s, 'b, R> {
     progress: Progress,
     /// The request among those that the worker is serving, from its first slot on.
     busy: Option<Busy<'s>>,
+    /// The request among those that `max_inflight` limits.
+    admission: Option<Admission<'s>>,
     /// Label of the connection in use.
     connection: (u64, u64),
     tries: u32,
@@ -215,7 +227,16 @@ pub fn serve<R: Request>(worker: &Worker, buffers: &Buffers, request: &mut R) ->
     if let Some(state) = worker.state() {
         state.used.fetch_add(1, Ordering::Relaxed);
     }
-    match serving.prepare().and_then(|()| serving.run()) {
+    // A request that must wait for its client's body should not do so in vain.
+    if worker.is_full() {
+        return serving.refuse();
+    }
+    let result = match serving.prepare() {
+        Ok(()) if !serving.admit() => return serving.refuse(),
+        Ok(()) => serving.run(),
+        Err(failure) => Err(failure),
+    };
+    match result {
         Ok(outcome) => outcome,
         Err(failure) => serving.give_up(&failure),
     }
@@ -229,8 +250,52 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         parcel: &'s mut Parcel<'b>,
     ) -> Self {
         let progress = Progress { body_read: parcel.body_read, ..Progress::new() };
-        let (busy, connection) = (None, (0, 0));
-        Self { worker, request, routing, parcel, progress, busy, connection, tries: 0, traffic: 0 }
+        Self {
+            worker,
+            request,
+            routing,
+            parcel,
+            progress,
+            busy: None,
+            admission: None,
+            connection: (0, 0),
+            tries: 0,
+            traffic: 0,
+        }
+    }
+
+    /// Counts the request in for `max_inflight`. `false` where there are as many as there may be.
+    pub(super) fn admit(&mut self) -> bool {
+        let worker = self.worker;
+        let Some((limit, state)) = worker.config.max_inflight.zip(worker.state()) else {
+            return true;
+        };
+        let Some(ticket) = worker.ticket(Count::Inflight(worker.position)) else {
+            // Records are many more than requests.
+            return true;
+        };
+        self.admission = state.inflight.enter(limit, ticket);
+        self.admission.is_some()
+    }
+
+    /// Refuses a request beyond `max_inflight`. All can see it once a minute, with the number of those
+    /// that were refused since.
+    fn refuse(&mut self) -> Outcome {
+        let (name, now) = (self.worker.name(), self.request.now());
+        let limit = self.worker.config.max_inflight.unwrap_or_default();
+        let inflight = self.worker.state().map(|state| &state.inflight);
+        let count = inflight.map_or(0, |inflight| inflight.count.load(Ordering::Relaxed));
+        let refused = inflight.and_then(|inflight| inflight.refuse(now));
+        let level = if refused.is_some() { Level::Error } else { Level::Debug };
+        jk_log!(
+            *self.request,
+            level,
+            "({name}) max_inflight: the engine serves as many requests as it may; inflight={count} \
+             limit={limit} refused={} outcome=503",
+            refused.unwrap_or(1)
+        );
+        self.request.retract();
+        Outcome::Refused(503)
     }
 
     /// Puts the request as this worker's engine wants it into the buffer.
@@ -519,7 +584,7 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         };
         let stream = connector.connect(&mut tell).map_err(Failure::Connect)?;
         let now = Instant::now();
-        let (id, _opened) = (slot.next_id(), self.worker.open.count());
+        let (id, _opened) = (slot.next_id(), Some(self.worker.open.count()));
         let mut connection =
             Connection { stream, id, carried: 0, idle_since: now, checked_at: now, _opened };
         self.connection = (connection.id, 0);

@@ -195,3 +195,30 @@ fn what_lies_in_the_memory_does_no_harm() {
     live.edit(&retries, "admin", &Client::get()).unwrap();
     assert_eq!(live.current().config().retries, 5);
 }
+
+#[test]
+fn changes_without_room_are_refused() {
+    let names: Vec<String> = (0..20).map(|n| format!("n{n}")).collect();
+    let members: Vec<_> = names.iter().map(|name| member(name)).collect();
+    let file = WorkerConfig::Balancer(Box::new(balancer(&members)));
+    let memory = heap(&file);
+    let live = live_balancer(&file, &memory);
+    let mut edits = Vec::new();
+    for place in 0..names.len() {
+        for key in [Key::Redirect, Key::Domain] {
+            edits.push(edit(Some(place), key, &"x".repeat(63)));
+        }
+        edits.push(edit(Some(place), Key::Route, &format!("{place:x>63}")));
+        let numbers = [Key::Lbfactor, Key::Distance, Key::Retries, Key::RetryInterval];
+        let timeouts = Key::ALL.iter().filter(|key| key.name().ends_with("_timeout"));
+        for key in numbers.iter().chain(timeouts) {
+            edits.push(edit(Some(place), *key, "1234567890"));
+        }
+    }
+    let (few, _) = edits.split_at(10);
+    assert_eq!(live.edit(few, "admin", &Client::get()).unwrap().len(), 10);
+    let before = live.current();
+    let Err(all) = live.edit(&edits, "admin", &Client::get()) else { panic!("there is room") };
+    assert!(matches!(all, EditError::NotKept(BoardError::Full { .. })), "{all}");
+    assert!(Arc::ptr_eq(&before, &live.current()), "all or nothing");
+}

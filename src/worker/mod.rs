@@ -9,6 +9,7 @@
 //! live         settings that change while requests are served
 //! pool         connections of one worker in one process     endpoint  one connection
 //! maintenance  idle connections: closed in time, or pinged
+//! health       engines that are asked whether they are there
 //! buffers      memory that a running exchange borrows
 //! error        why a request failed, and what follows from it
 //! recovery     what else the administrator wants to be sent again
@@ -25,6 +26,7 @@ mod exchange;
 pub mod forward;
 mod head;
 pub mod headers;
+mod health;
 pub mod live;
 mod maintenance;
 #[cfg(test)]
@@ -42,5 +44,6 @@ pub mod uri;
 pub use balancer::Balancer;
 pub use error::{Failure, Phase};
 pub use forward::{Outcome, Worker, serve};
+pub use health::{Checks, Engine};
 pub use live::{EditError, Live};
 pub use maintenance::Schedule;

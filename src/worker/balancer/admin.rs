@@ -38,7 +38,7 @@ impl Balancer {
     pub fn members(&self) -> impl Iterator<Item = MemberRecord<'_>> {
         self.group.seats().zip(&self.workers).map(|(seat, worker)| {
             let load = self.group.load(&seat);
-            let Seat { config, state, worker: engine, multiplier } = seat;
+            let Seat { config, state, worker: engine, multiplier, .. } = seat;
             MemberRecord { config, state, engine, worker, multiplier, load }
         })
     }

@@ -48,6 +48,8 @@ pub(crate) fn balancer(members: &[Member]) -> BalancerConfig {
         lb_retries: 2,
         retries: 2,
         retry_interval: Duration::from_millis(9),
+        max_inflight: None,
+        slow_start: Duration::ZERO,
         secret: None,
     }
 }

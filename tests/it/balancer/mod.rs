@@ -2,6 +2,7 @@
 //! follows when an engine fails (spec/mod_jk.md 6).
 
 mod failover;
+mod options;
 mod restart;
 mod scene;
 mod sequences;
