@@ -7,7 +7,8 @@
 //! origin     who has sent a request
 //! fields     names and values, as scripts know them
 //! xml text properties               the formats of C mod_jk
-//! json prometheus html form page    ours
+//! json prometheus html              ours
+//! health tables rules form page     the parts of html
 //! section    our part of mod_status's page
 //! escape     bytes of names and values in each of them
 //! ```
@@ -20,6 +21,7 @@ pub mod answer;
 mod escape;
 mod fields;
 mod form;
+mod health;
 mod html;
 mod json;
 pub mod origin;
@@ -27,8 +29,10 @@ mod page;
 mod prometheus;
 mod properties;
 pub mod query;
+mod rules;
 pub mod section;
 pub mod snapshot;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod text;

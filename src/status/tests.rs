@@ -1,5 +1,6 @@
 //! Every format with names and values that try to break it, read by a strict parser.
 #![forbid(unsafe_code)]
+#![allow(clippy::string_slice, reason = "parsers of tests look at ASCII only")]
 
 use super::action::Action;
 use super::answer::{Answer, Asked, Changed, Entry, Mapped, Setting, Source, answer};
