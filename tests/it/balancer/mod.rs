@@ -1,8 +1,11 @@
 //! Balancing over real connections: the same choices as C mod_jk for the same requests, and what
 //! follows when an engine fails (spec/mod_jk.md 6).
 
+mod distribution;
 mod failover;
+mod load;
 mod scene;
 mod sequences;
 mod sessions;
+mod stickiness;
 mod tomcats;
