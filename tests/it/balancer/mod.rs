@@ -1,6 +1,7 @@
 //! Balancing over real connections: the same choices as C mod_jk for the same requests, and what
 //! follows when an engine fails (spec/mod_jk.md 6).
 
+mod cluster;
 mod distribution;
 mod failover;
 mod load;
@@ -9,3 +10,4 @@ mod sequences;
 mod sessions;
 mod stickiness;
 mod tomcats;
+mod trio;
