@@ -4,7 +4,10 @@
 mod cluster;
 mod distribution;
 mod failover;
+mod front_ends;
+mod killed;
 mod load;
+mod scale;
 mod scene;
 mod sequences;
 mod sessions;
