@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 
 use super::load::{
-    PROCESSES, all_processes_served, are_shared, ask_all, count, has_session, named, processes,
-    workers,
+    PROCESSES, all_processes_served, answer, are_shared, ask_all, count, has_session, named,
+    processes, workers,
 };
 use crate::support::client::{self, Client, Response};
 use crate::support::engine::{Action, Engine};
@@ -129,7 +129,7 @@ fn bytes_are_shared_by_factor() {
         let seen = engine.seen();
         let sent = |packets: &[Vec<u8>]| packets.iter().map(Vec::len).sum::<usize>();
         let asked: usize = seen.connections.iter().map(|c| sent(&c.packets)).sum();
-        asked + seen.requests.len() * size
+        asked + seen.requests.len() * answer("a", size).len()
     };
     let found: Vec<usize> = engines.iter().zip(sizes).map(bytes).collect();
     are_shared("bytes", &found, &factors, 2 * PROCESSES * sizes[0]);

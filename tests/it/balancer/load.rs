@@ -38,11 +38,15 @@ pub(super) fn workers(engines: &[Engine], factors: &[u32], more: &str) -> String
     )
 }
 
-/// Engines that answer with their name and `bytes` further ones. What counts is their number.
+/// An answer: a name and `bytes` further ones.
+pub(super) fn answer(name: &str, bytes: usize) -> Vec<u8> {
+    packet::answer(200, &[], format!("{name} {}", "x".repeat(bytes)).as_bytes())
+}
+
+/// Engines that answer with their name and as many further bytes. What counts is their number.
 pub(super) fn named(bytes: &[usize]) -> Vec<Engine> {
     let start = |(name, bytes): (&&'static str, &usize)| {
-        let body = format!("{name} {}", "x".repeat(*bytes));
-        Engine::answering(packet::answer(200, &[], body.as_bytes()), Action::Keep).start()
+        Engine::answering(answer(name, *bytes), Action::Keep).start()
     };
     super::scene::NAMES.iter().zip(bytes).map(start).collect()
 }

@@ -7,6 +7,7 @@ mod failover;
 mod front_ends;
 mod killed;
 mod load;
+mod random;
 mod scale;
 mod scene;
 mod sequences;

@@ -293,9 +293,8 @@ impl Tomcat {
 
     /// Lets it stop in its own way: requests end, connections are closed.
     pub(crate) fn stop(&mut self) {
-        if self.child.is_some() {
-            self.signal(libc::SIGTERM);
-            let child = self.child.as_mut().expect("it has a pid");
+        if let Some(child) = &mut self.child {
+            process::signal(process::Target::Process(child.id()), libc::SIGTERM);
             process::wait(child, Duration::from_secs(20));
         }
         self.kill();
