@@ -223,7 +223,6 @@ impl<'h> Crowd<'h> {
         while !self.over.load(Ordering::SeqCst) {
             let at = turn % addrs.len();
             turn += 1;
-            let round = self.round.load(Ordering::SeqCst);
             self.asked.fetch_add(1, Ordering::SeqCst);
             let id = NEXT.fetch_add(1, Ordering::Relaxed).to_string();
             let posts = number % 2 == 1;
@@ -239,7 +238,10 @@ impl<'h> Crowd<'h> {
                 client::head("GET", STATIC, &[]) + "\r\n"
             };
             let _ = clients[at].send(request.as_bytes());
-            match clients[at].try_read_response("") {
+            let answer = clients[at].try_read_response("");
+            // Those under way when a Tomcat fails belong to that failure.
+            let round = self.round.load(Ordering::SeqCst);
+            match answer {
                 Ok(answer) if answer.status() == 200 => {
                     let name = answer.text();
                     let who = NAMES.iter().position(|known| *known == name).expect("a name");
