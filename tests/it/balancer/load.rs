@@ -11,9 +11,14 @@ use crate::support::wait_until;
 /// Processes of httpd, and clients.
 pub(super) const PROCESSES: usize = 4;
 
+/// Whether tests may take minutes.
+pub(super) fn is_long() -> bool {
+    std::env::var_os("JK_LONG").is_some()
+}
+
 /// One number in the long run, another one otherwise.
 pub(super) fn count(long: usize, short: usize) -> usize {
-    if std::env::var_os("JK_LONG").is_some() { long } else { short }
+    if is_long() { long } else { short }
 }
 
 /// httpd with a process for each client, and a log that tells which process served which request.

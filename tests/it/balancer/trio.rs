@@ -18,9 +18,7 @@ use crate::support::{ReservedPort, process, temp_dir, wait_until};
 
 pub(super) const NAMES: [&str; 3] = ["a", "b", "c"];
 
-/// Where a Tomcat without faults is asked.
-const STATIC: &str = "/who/index.txt";
-const EXECUTE: &str = "/who/execute.jsp";
+const PAGE: &str = "/who/index.jsp";
 
 /// Threads of each of the httpd's processes.
 const THREADS: u32 = 8;
@@ -30,21 +28,21 @@ pub(super) fn route(name: &str) -> String {
     format!("{name}.example.ch")
 }
 
-/// Writes the `id` of a POST at the end of a file and answers with the Tomcat's name. In the middle
-/// it takes its time, so that who kills it finds requests that are executed and not answered, and
-/// some that are not.
+/// Writes the `id` of a POST at the end of a file and answers with the Tomcat's name. Before and
+/// after it takes its time, so that who kills it finds requests that are executed and not answered,
+/// and some that are not.
 fn page(name: &str, file: &str) -> String {
     format!(
         r#"<%@ page session="false" contentType="text/plain" import="java.io.FileOutputStream"
         %><%
 String id = request.getParameter("id");
+Thread.sleep(10);
 if (id != null) {{
-    Thread.sleep(10);
     try (FileOutputStream executed = new FileOutputStream("{file}", true)) {{
         executed.write((id + "\n").getBytes());
     }}
-    Thread.sleep(10);
 }}
+Thread.sleep(10);
 %>{name}"#
     )
 }
@@ -98,8 +96,7 @@ impl Trio {
             let tomcat = Tomcat::builder()
                 .max_threads(100)
                 .route(&route(name))
-                .file(&STATIC[1..], name)
-                .file(&EXECUTE[1..], &page(name, &file))
+                .file(&PAGE[1..], &page(name, &file))
                 .app("ivy", &sample);
             let tomcat = if number < 2 { cluster::member(tomcat, number, &ports) } else { tomcat };
             tomcat.prepare()
@@ -184,7 +181,7 @@ impl<'h> Crowd<'h> {
     pub(super) fn new(httpds: &'h [Httpd], clients: usize) -> Self {
         for name in NAMES {
             // Now the page is compiled.
-            let target = format!("{EXECUTE};jsessionid=warm.{}", route(name));
+            let target = format!("{PAGE};jsessionid=warm.{}", route(name));
             assert_eq!(client::get(httpds[0].addr(), &target).text(), name);
         }
         Self {
@@ -231,11 +228,11 @@ impl<'h> Crowd<'h> {
                 format!(
                     "{}Content-Type: application/x-www-form-urlencoded\r\n\
                      Content-Length: {}\r\n\r\n{form}",
-                    client::head("POST", EXECUTE, &[]),
+                    client::head("POST", PAGE, &[]),
                     form.len()
                 )
             } else {
-                client::head("GET", STATIC, &[]) + "\r\n"
+                client::head("GET", PAGE, &[]) + "\r\n"
             };
             let _ = clients[at].send(request.as_bytes());
             let answer = clients[at].try_read_response("");
@@ -318,7 +315,7 @@ pub(super) fn is_level(httpd: &Httpd, before: &[(u32, usize)]) {
         let log = || std::fs::read_to_string(httpd.path("logs/busy.log")).unwrap_or_default();
         wait_until("no request is counted", || {
             let lines = log().matches('\n').count();
-            let target = format!("{STATIC};jsessionid=1.{}", route(name));
+            let target = format!("{PAGE};jsessionid=1.{}", route(name));
             assert_eq!(client::get(httpd.addr(), &target).text(), name);
             wait_until("it is logged", || log().matches('\n').count() > lines);
             log().lines().last() == Some("0")
