@@ -14,7 +14,7 @@ use super::cluster;
 use crate::support::client::{self, Client, NoResponse};
 use crate::support::httpd::{self, Httpd, Module};
 use crate::support::tomcat::Tomcat;
-use crate::support::{ReservedPort, process, temp_dir, wait_until};
+use crate::support::{DEADLINE, ReservedPort, eventually, process, temp_dir, wait_until};
 
 pub(super) const NAMES: [&str; 3] = ["a", "b", "c"];
 
@@ -323,7 +323,10 @@ pub(super) fn is_level(httpd: &Httpd, before: &[(u32, usize)]) {
     }
     let most = before.iter().map(|(_, open)| *open).max().unwrap_or_default();
     let pools = NAMES.len() * THREADS as usize;
-    wait_until("connections of clients are closed", || {
-        descriptors(httpd).iter().all(|(_, open)| *open <= most + pools)
-    });
+    let is_level = || descriptors(httpd).iter().all(|(_, open)| *open <= most + pools);
+    assert!(
+        eventually(DEADLINE, is_level),
+        "descriptors of each process: {before:?}, now {:?}",
+        descriptors(httpd)
+    );
 }
