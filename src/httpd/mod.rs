@@ -9,7 +9,7 @@
 //! request      httpd's record of a request      service      the same as the core sees it
 //! body         request body                     response     response
 //! shm          memory that children share       upkeep       repair of what killed ones leave there
-//! watchdog     the thread for maintenance
+//! retained     what outlives a graceful restart   watchdog the thread for maintenance
 //! table pool path log guard                     what the others stand on
 //! ffi          generated bindings; shim.c: macros and variadic functions
 //! ```
@@ -31,6 +31,7 @@ mod pool;
 mod request;
 mod request_log;
 mod response;
+mod retained;
 mod server;
 mod service;
 mod shm;
