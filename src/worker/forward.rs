@@ -200,12 +200,12 @@ pub(super) struct Serving<'s, 'b, R> {
 pub fn serve<R: Request>(worker: &Worker, buffers: &Buffers, request: &mut R) -> Outcome {
     let mut parcel = Parcel::new(buffers, worker.config.packet_size.bytes());
     let mut serving = Serving::new(worker, request, Routing::DIRECT, &mut parcel);
-    if let Some(state) = worker.state() {
-        state.used.fetch_add(1, Ordering::Relaxed);
-    }
     // A request that must wait for its client's body should not do so in vain.
     if worker.is_full() {
         return serving.refuse();
+    }
+    if let Some(state) = worker.state() {
+        state.used.fetch_add(1, Ordering::Relaxed);
     }
     let result = match serving.prepare() {
         Ok(()) if !serving.admit() => return serving.refuse(),

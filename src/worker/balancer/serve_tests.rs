@@ -422,7 +422,7 @@ fn who_comes_while_another_one_forces_the_members_is_served_as_well() {
             let (balancer, buffers) = (&balancer, &buffers);
             let (barrier, refused) = (&barrier, &refused);
             scope.spawn(move || {
-                for _ in 0..100 {
+                for _ in 0..2000 {
                     if client == 0 {
                         state.set_state(State::Error);
                     }
