@@ -1,3 +1,5 @@
+#![forbid(unsafe_code)]
+
 use super::*;
 
 fn read(ivy: &str, web_server: Option<&str>) -> (EngineFiles, Vec<String>) {
