@@ -10,6 +10,7 @@ pub(crate) mod engine;
 pub(crate) mod httpd;
 pub(crate) mod packet;
 pub(crate) mod process;
+pub(crate) mod random;
 mod socket;
 pub(crate) mod tls;
 pub(crate) mod tomcat;
