@@ -240,6 +240,13 @@ fn what_is_set_elsewhere_wins() {
         ],
     );
     accepted(
+        with("JkRemoteUserIndicator HTTP_X_USER", ""),
+        &[
+            "warning: conf/test.conf:1: JkRemoteUserIndicator: HTTP_X_USER is a header of the client, who \
+           can claim to be any user with it; let a module of httpd authenticate the user",
+        ],
+    );
+    accepted(
         with("JkUserHeader X_User\nJkOptions +DropUnderscoreHeaders", ""),
         &[
             "warning: conf/test.conf:1: JkUserHeader: JkOptions +DropUnderscoreHeaders drops X_User: the \
