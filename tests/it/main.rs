@@ -23,6 +23,7 @@ mod decode;
 mod faults;
 mod harness;
 mod mapping;
+mod package;
 mod policy;
 mod pool;
 mod support;
