@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::docs::tested_by;
 use super::machine::Machine;
 use super::{built, our_package, root};
 use crate::support::client;
@@ -238,4 +239,40 @@ fn apt_upgrades_debians_package_in_place_and_back() {
     assert_eq!(left, [""; 0]);
     machine.start_httpd();
     assert_eq!((status(&machine), &*serving(&machine)), (404, ""));
+}
+
+/// The commands of the documents, as an administrator types them.
+#[test]
+fn the_documented_commands_work() {
+    let test = "package::deb::the_documented_commands_work";
+    let machine = Machine::boot();
+    offer(&machine, &debians_package());
+    // What `misc/dev deb` leaves behind.
+    machine.run("mkdir -p /target/dist");
+    let package = our_package();
+    let name = package.file_name().expect("a file");
+    std::fs::copy(package, machine.path("/target/dist").join(name)).expect("copy");
+    let version = || machine.run("dpkg-query -W -f='${Version}' libapache2-mod-jk");
+    let run = |text: &str| {
+        // Built above; no systemd runs in a chroot; nobody is there to say yes.
+        let text = text
+            .replace("misc/dev deb\n", "")
+            .replace("systemctl restart apache2", "apachectl restart")
+            .replace("apt-get install", "apt-get install -y");
+        machine.run(&text);
+    };
+    for document in ["README.md", "misc/doc/install.md"] {
+        machine.run("apt-get install -y --allow-downgrades libapache2-mod-jk=1:*");
+        machine.stop_httpd();
+        machine.start_httpd();
+        let mut blocks = tested_by(document, test).into_iter();
+        let install = blocks.next().expect("a block").text;
+        assert!(install.starts_with("misc/dev deb\n"), "{install}");
+        run(&install);
+        assert_eq!(version(), field(package, "Version"), "{document}");
+        for back in blocks {
+            run(&back.text);
+            assert_eq!(version(), field(&debians_package(), "Version"), "{document}");
+        }
+    }
 }

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::docs::tested_by;
 use super::{built, dev};
-use crate::support::httpd::Module;
+use crate::config::accepted;
+use crate::support::httpd::{Httpd, Module};
 use crate::support::process::output;
 use crate::support::temp_dir;
 
@@ -92,4 +94,42 @@ fn the_archive_is_whole_and_always_the_same() {
             assert!(dir.join(&link).exists(), "{document}: {link}");
         }
     }
+}
+
+#[test]
+fn the_archive_connects_an_httpd() {
+    let blocks =
+        tested_by("misc/doc/install.md", "package::install::the_archive_connects_an_httpd");
+    let dir = temp_dir("jk-dist-");
+    built("dist", dir.path(), ".tar.gz");
+    let httpd = Httpd::builder_without_jk();
+    let place = dir.path().join("my ivy");
+    let text = blocks[0].text.replace("/opt/my ivy", &place.display().to_string());
+    output(Command::new("sh").arg("-ec").arg(text).current_dir(&dir));
+    let lines = format!(
+        "Define IVY_FRONTEND \"{}\"\nInclude \"${{IVY_FRONTEND}}/mod_jk.conf\"",
+        place.display()
+    );
+    accepted(httpd.config(&lines), &[]);
+}
+
+#[test]
+fn the_packages_of_the_documents_exist() {
+    let test = "package::install::the_packages_of_the_documents_exist";
+    for block in tested_by("README.md", test) {
+        // -s: what would be done.
+        let text = block.text.replace("apt-get ", "apt-get -s ");
+        output(Command::new("sh").arg("-ec").arg(text));
+    }
+}
+
+#[test]
+fn the_demo_shows_a_page() {
+    for (document, ending) in [("README.md", ""), ("misc/doc/CONTRIBUTING.md", " --once")] {
+        let test = "package::install::the_demo_shows_a_page";
+        let blocks = tested_by(document, test);
+        assert!(blocks[0].text.trim_end().ends_with(&format!("misc/dev demo{ending}")));
+    }
+    let page = output(&mut dev(&["demo", "--once"]));
+    assert!(page.contains("HTTP/1.1 200 ") && page.contains("hello=world"), "{page}");
 }

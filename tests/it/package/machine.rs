@@ -71,11 +71,11 @@ impl Machine {
     /// The same, with whether it succeeded.
     pub(super) fn try_run(&self, command: &str) -> (bool, String) {
         let out = Command::new("nsenter")
-            .args(["--mount", "--net", "--pid", "--root", "--wd=/", "--target"])
+            .args(["--mount", "--net", "--pid", "--root", "--target"])
             .arg(self.init.to_string())
             .args(["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C"])
             .args(["DEBIAN_FRONTEND=noninteractive", "sh", "-ec"])
-            .arg(format!("exec 2>&1\n{command}"))
+            .arg(format!("cd /\nexec 2>&1\n{command}"))
             .stdin(Stdio::null())
             .output()
             .expect("nsenter");
@@ -109,6 +109,7 @@ impl Machine {
         wait_until("httpd starts", || self.generations() > before);
     }
 
+    /// Stops httpd, if it runs.
     pub(super) fn stop_httpd(&self) {
         self.run("apachectl stop");
         wait_until("httpd stops", || !self.path("/run/apache2/apache2.pid").exists());

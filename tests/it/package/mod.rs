@@ -2,6 +2,8 @@
 //! tell an administrator to write.
 
 mod deb;
+mod docs;
+mod firewall;
 mod install;
 mod machine;
 mod sites;
