@@ -10,6 +10,7 @@ pub mod balancer;
 mod describe;
 mod effects;
 pub mod error;
+pub mod ivy;
 pub mod keys;
 mod line;
 mod pings;

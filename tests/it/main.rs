@@ -22,6 +22,7 @@ mod config;
 mod decode;
 mod faults;
 mod harness;
+mod ivy;
 mod mapping;
 mod package;
 mod policy;

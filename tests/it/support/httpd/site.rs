@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -61,6 +62,12 @@ impl Site {
         std::fs::create_dir_all(path.parent().expect("below the root")).expect("mkdir");
         std::fs::write(&path, content)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        // Only who starts httpd reads these, and a warning says so where they hold a secret.
+        let name = path.to_string_lossy();
+        if name.ends_with("workers.properties") || name.ends_with(".conf") {
+            let private = std::fs::Permissions::from_mode(0o640);
+            std::fs::set_permissions(&path, private).expect("chmod 640");
+        }
     }
 
     fn fill(&self, text: &str) -> String {
