@@ -44,6 +44,14 @@ fn only_the_front_end_reaches_the_engine() {
         let run = || Command::new("sh").arg("-c").arg(&check).output().expect("sh");
         from.inside(run).status.success()
     };
+    // An engine that is open to others is told of at the start.
+    let yaml = "Connector.AJP.Address: 192.0.2.20\n";
+    let warned = Httpd::builder(Module::Ours)
+        .file("ivy/configuration/ivy.yaml", yaml)
+        .config("JkIvyEngine ivy")
+        .config_test();
+    let expected = "no secret: whoever reaches it can claim to be any user";
+    assert!(warned.output.contains(expected), "{}", warned.output);
     // Without the rules everybody gets through: this check can fail.
     assert!(reaches(&front, 8009) && reaches(&other, 8009) && reaches(&other, 8080));
 

@@ -13,8 +13,9 @@ use crate::support::tls::certificates;
 use super::{read, root};
 
 /// The sites, and the modules that the head of each tells to enable.
-const SITES: [(&str, &[&str]); 7] = [
+const SITES: [(&str, &[&str]); 8] = [
     ("ivy-cluster.conf", &["alias"]),
+    ("ivy-engine.conf", &[]),
     ("ivy-site.conf", &["alias"]),
     ("ivy-sso-basic.conf", &["authn_core", "auth_basic", "authn_file", "authz_user"]),
     ("ivy-sso-kerberos.conf", &["authn_core", "ssl", "auth_gssapi", "authz_user"]),
@@ -43,11 +44,13 @@ fn debian(site: &str, modules: &[&str], edit: impl Fn(String) -> String) -> Buil
         .replace(
             "/etc/ssl/private/ivy.example.com.key",
             &certificates.server_key.display().to_string(),
-        );
+        )
+        .replace("/opt/ivy", "@ROOT@/my ivy");
     Httpd::builder_without_jk()
         .modules(modules)
         .file("mods/jk.load", load)
         .file("mods/jk.conf", read("apache-conf/jk.conf"))
+        .file("my ivy/configuration/ivy.yaml", "Connector.AJP.Port: 8009\n")
         .file("sites/site.conf", site)
         .config(
             "Define APACHE_LOG_DIR @ROOT@/logs\nInclude mods/jk.load\nInclude mods/jk.conf\n\
@@ -125,6 +128,18 @@ fn the_plain_site_serves() {
 }
 
 #[test]
+fn the_site_of_an_engine_serves() {
+    let engine = Engine::recording().start();
+    let yaml = format!("Connector:\n  AJP:\n    Port: {}\n    Secret: hush\n", engine.port());
+    let httpd = serving("ivy-engine.conf", "80", &engine)
+        .file("my ivy/configuration/ivy.yaml", yaml)
+        .start();
+    assert_eq!(get(httpd.addr(), "/ivy/page").text(), "/ivy/page");
+    assert_eq!(get(httpd.addr(), "/ivy/system/x").status(), 403);
+    assert_eq!(get(httpd.addr(), "/").header("Location"), Some("/ivy/"));
+}
+
+#[test]
 fn the_site_with_tls_serves_http2() {
     let engine = Engine::recording().start();
     let httpd = serving("ivy-tls.conf", "443", &engine).start();
@@ -154,13 +169,15 @@ fn the_site_with_basic_authentication_serves_users_only() {
         .start();
     let mut client = Client::connect(httpd.addr());
     assert_eq!(client.get("/ivy/page").status(), 401);
-    let login = [("Authorization", "Basic YW5uYTpzZWNyZXQ=")];
+    let login = [("Authorization", "Basic YW5uYTpzZWNyZXQ="), ("X-Forwarded-User", "root")];
     assert_eq!(client.request("GET", "/ivy/page", &login, b"").status(), 200);
     assert_eq!(client.request("GET", "/ivy/api/x", &login, b"").status(), 200);
     assert_eq!(client.get("/ivy/api/x").status(), 200);
     let requests = engine.requests();
     let anna = Attr::RemoteUser(Some("anna".into()));
     assert!(requests[0].attributes.contains(&anna), "{:?}", requests[0]);
+    assert_eq!(requests[0].header_values("x-forwarded-user"), ["anna"]);
+    assert!(requests[1].header_values("x-forwarded-user").is_empty());
     // The engine itself judges the login of a service.
     assert!(!requests[1].attributes.contains(&anna), "{:?}", requests[1]);
     assert_eq!(requests[1].header("Authorization").as_deref(), Some(login[0].1));
