@@ -16,8 +16,6 @@ use super::table::{self, Table};
 use crate::mapping::RuleOptions;
 use crate::worker::headers;
 
-const UNAUTHORIZED: c_int = ffi::HTTP_UNAUTHORIZED as c_int;
-
 /// The name of our content handler.
 pub(super) const HANDLER: &CStr = c"jakarta-servlet";
 
@@ -49,6 +47,8 @@ pub(super) struct Notes<'r> {
     /// module of httpd has set since has another value, and is not the client's any more
     /// (CVE-2022-31813).
     pub hop_by_hop: &'r [*const u8],
+    /// Whether httpd has found out who its user is, so that the name is not what a client claims.
+    pub user_is_known: bool,
     /// Values, by address, of the headers in which the client tells of its certificate.
     pub tls_claims: &'r [*const u8],
 }
@@ -284,11 +284,14 @@ impl<'r> Record<'r> {
         self.noted(|notes| notes.tls_claims)
     }
 
-    /// Whether httpd asks for authentication with this error page: it has the name that the client
-    /// gave, although nothing proves it.
-    pub(super) fn lacks_authentication(&self) -> bool {
-        self.origins().any(|record| {
-            record.previous().is_some_and(|before| before.get().status == UNAUTHORIZED)
+    /// Whether the user's name is only what a client claimed: httpd hands the name from a request
+    /// whose authentication failed to the error page.
+    pub(super) fn user_is_a_claim(&self) -> bool {
+        let user = self.get().user;
+        let mut before = self.origins().filter_map(|record| record.previous());
+        before.any(|record| {
+            ptr::eq(record.get().user, user)
+                && !record.kept().is_some_and(|notes| notes.user_is_known)
         })
     }
 

@@ -178,7 +178,7 @@ fn facts<'r>(
     let chain = options.has(JkOption::ForwardSSLCertChain);
     let key_size = options.has(JkOption::ForwardKeySize);
     let value = |variable| values.get(variable);
-    let (user, auth_type) = match record.lacks_authentication() {
+    let (user, auth_type) = match record.user_is_a_claim() {
         true => (None, None),
         false => (record.text(r.user), record.text(r.ap_auth_type)),
     };

@@ -165,6 +165,21 @@ pub(super) unsafe extern "C" fn post_read_request(raw: *mut ffi::request_rec) ->
     }
 }
 
+/// Runs once httpd has found out who the user is: before it asks whether that one may pass, and where
+/// it need not ask.
+pub(super) unsafe extern "C" fn user_is_known(raw: *mut ffi::request_rec) -> c_int {
+    // SAFETY: called by httpd.
+    unsafe {
+        hook(raw, |record, _| {
+            if !record.get().user.is_null() {
+                let notes = record.kept().unwrap_or_default();
+                record.keep(Notes { user_is_known: true, ..notes });
+            }
+            DECLINED
+        })
+    }
+}
+
 /// Whether the configuration has chosen our handler already.
 pub(super) fn is_ours_already(record: &Record<'_>) -> bool {
     record.handler() == HANDLER.to_bytes()
