@@ -1,4 +1,4 @@
-# What misc/dev does to install and package the module. Read by misc/dev, which defines say, fail and need_module.
+# What misc/dev does to install and package the module. Read by misc/dev, which defines the functions that are not here.
 
 package_version() {
     sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1
@@ -50,6 +50,7 @@ install_if_missing() {
 cmd_install() {
     [ "$#" -eq 0 ] || fail 'usage: [DESTDIR=DIR] misc/dev install'
     [ -z "${DESTDIR-}" ] || DESTDIR=$(from_caller "$DESTDIR")
+    need build
     command -v "${APXS:-apxs}" >/dev/null || fail 'apxs is missing: on Debian, apt-get install apache2-dev'
     module=$("${APXS:-apxs}" -q LIBEXECDIR)/mod_jk.so
     owner=$(install_owner "$module")
@@ -88,6 +89,8 @@ JK_MODULE=target/release/libmod_jk.so misc/dev install as root"
 
 cmd_dist() {
     [ "$#" -le 1 ] || fail 'usage: misc/dev dist [DIR]'
+    need build
+    command -v strip >/dev/null || fail 'strip is missing: on Debian, apt-get install binutils'
     need_module
     package_begin "${1-}"
     name=mod_jk-$(package_version)-linux-$(uname -m)
@@ -149,6 +152,7 @@ deb_depends() {
 cmd_deb() {
     [ "$#" -le 1 ] || fail 'usage: misc/dev deb [DIR]'
     command -v dpkg-deb >/dev/null || fail 'this system does not use Debian packages: misc/dev dist makes a tar.gz'
+    need build
     install_packages apache2-dev binutils dpkg-dev
     need_module
     package_begin "${1-}"

@@ -11,6 +11,7 @@ use super::machine::Machine;
 use super::{built, our_package, root};
 use crate::support::client;
 use crate::support::engine::Engine;
+use crate::support::httpd::Module;
 use crate::support::process::output;
 use crate::support::temp_dir;
 
@@ -275,4 +276,49 @@ fn the_documented_commands_work() {
             assert_eq!(version(), field(&debians_package(), "Version"), "{document}");
         }
     }
+}
+
+/// From Debian's package, removed, to a module from sources; the package's configuration stays.
+#[test]
+fn install_takes_the_place_of_a_removed_package() {
+    let machine = Machine::boot();
+    offer(&machine, &debians_package());
+    machine.run("apt-get install -y libapache2-mod-jk && mkdir -p /src/misc");
+    let copy = |from: &str, to: &str| {
+        output(Command::new("cp").arg("-R").arg(root().join(from)).arg(machine.path(to)));
+    };
+    for (from, to) in [
+        ("misc/dev", "/src/misc"),
+        ("misc/packaging", "/src/misc"),
+        ("apache-conf", "/src"),
+        (&*Module::Ours.path().display().to_string(), "/src/libmod_jk.so"),
+    ] {
+        copy(from, to);
+    }
+    // What apache2-dev would bring is large; one answer of it is all that is needed.
+    machine.write("/src/apxs", "#!/bin/sh\necho /usr/lib/apache2/modules\n");
+    machine.run("chmod +x /src/apxs");
+    let install = "cd /src && APXS=/src/apxs JK_MODULE=libmod_jk.so misc/dev install";
+    let (installed, said) = machine.try_run(install);
+    assert!(!installed && said.contains("apt-get remove libapache2-mod-jk"), "{said}");
+
+    machine.run("apt-get remove -y libapache2-mod-jk");
+    machine.run("test ! -e /etc/apache2/mods-enabled/jk.load");
+    let conf = machine.read(CONFFILES[0]);
+    for _ in 0..2 {
+        machine.run(install);
+        assert_eq!(machine.read(CONFFILES[0]), conf);
+        machine.run("test -e /etc/apache2/mods-enabled/jk.load && test ! -e /etc/apache2/workers.properties");
+    }
+    machine.start_httpd();
+    assert_eq!(serving(&machine), env!("CARGO_PKG_VERSION"));
+
+    // Where there was no package, our own configuration comes with it.
+    machine.stop_httpd();
+    machine.run("a2dismod jk && apt-get purge -y libapache2-mod-jk");
+    machine.run("rm -f /usr/lib/apache2/modules/mod_jk.so");
+    machine.run(install);
+    assert_eq!(machine.read(CONFFILES[0]), super::read("apache-conf/jk.conf"));
+    machine.start_httpd();
+    assert_eq!(serving(&machine), env!("CARGO_PKG_VERSION"));
 }

@@ -353,3 +353,28 @@ fn a_document_is_not_about_this_machine() {
         assert!(!text.contains(&home), "{name}");
     }
 }
+
+#[test]
+fn migrate_names_what_there_is() {
+    let reference = read("misc/doc/reference.md");
+    let text = read("misc/doc/migrate.md");
+    let rows = text.lines().filter(|line| line.starts_with("| ") && line.matches('|').count() > 4);
+    let mut names = 0;
+    for row in rows.skip(1) {
+        let cells = row.replace("\\|", "\0");
+        let ours = cells.split('|').nth(2).unwrap_or_default();
+        for code in ours.split('`').skip(1).step_by(2) {
+            let code = code.trim_start_matches(';');
+            let name = code.split(['=', ' ']).next().unwrap_or_default();
+            let is_there = reference.contains(&format!("| worker.X.{name} |"))
+                || reference.contains(&format!("| {name} |"));
+            assert!(is_there, "{name}: {row}");
+            // JkOptions +Option, and a value that a property may have.
+            if let Some(option) = code.strip_prefix("JkOptions +") {
+                assert!(reference.contains(&format!("| {option} |")), "{row}");
+            }
+            names += 1;
+        }
+    }
+    assert!(names > 25, "{names}");
+}
