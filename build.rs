@@ -91,6 +91,7 @@ const CONSTANTS: &[&str] = &[
     "AP_MODE_READBYTES",
     "APR_BLOCK_READ",
     "ap_conftree",
+    "ap_listeners",
     "ap_server_root",
     "AP_FILTER_ERROR",
     "AP_MPMQ_HARD_LIMIT_DAEMONS",

@@ -80,6 +80,7 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
             );
         }
     }
+    warn_of_dropped_user_headers(&records, &mut problems);
     warn_of_lost_mounts(&records, &mut problems);
     warn_of_shared_tables(&records, &mut problems);
     warn_of_useless_log_lines(&records, &mut problems);
@@ -285,6 +286,22 @@ fn warn_of_lost_mounts(records: &[&ServerConfig], problems: &mut Problems) {
          do not get to the engine by them",
         "write JkMountCopy All in the main server, or move the mounts into the virtual host",
     );
+}
+
+/// Warns of a JkUserHeader that JkOptions take out again.
+fn warn_of_dropped_user_headers(records: &[&ServerConfig], problems: &mut Problems) {
+    for record in records {
+        let drops = record.raw.options.effective().has(JkOption::DropUnderscoreHeaders);
+        if let (Some((name, place)), true) = (&record.raw.user_header, drops)
+            && name.contains(&b'_')
+        {
+            let what = format!(
+                "JkOptions +DropUnderscoreHeaders drops {}: the engine does not get the user in it",
+                name.escape_ascii()
+            );
+            problems.warning(place, "JkUserHeader", what, "use - in place of _");
+        }
+    }
 }
 
 /// Warns of virtual hosts that share the main server's table, and with it whether unsafe paths are

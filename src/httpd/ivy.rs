@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -62,7 +63,10 @@ impl Ivy {
         let mut ivy = Self::default();
         let mut known: HashMap<PathBuf, Rc<EngineFiles>> = HashMap::new();
         let mut seen: Vec<&EngineLine> = Vec::new();
-        for line in records.iter().flat_map(|record| &record.raw.ivy.engines) {
+        // httpd has the main server first, and then the virtual hosts from the last one on.
+        let (main, hosts) = records.split_at(records.len().min(1));
+        let records = main.iter().chain(hosts.iter().rev());
+        for line in records.flat_map(|record| &record.raw.ivy.engines) {
             // Virtual hosts have the lines of the main server.
             if seen.contains(&line) {
                 continue;
@@ -236,20 +240,26 @@ impl Ivy {
             return;
         }
         let tls = conftree::tls_servers();
-        for connected in &self.connected {
-            let leads_here = |(_, raw): &&(&ffi::server_rec, &RawConfig)| {
-                raw.ivy.engines.contains(&connected.line)
-            };
-            let of: Vec<_> = servers.iter().filter(leads_here).collect();
-            let mut front_ends: Vec<FrontEnd> =
-                of.iter().map(|(server, _)| front_end(server, &tls)).collect();
+        for connected in self.workers() {
+            let is_it = |line: &EngineLine| line.worker == connected.line.worker;
+            let leads_here =
+                |(_, raw): &&(&ffi::server_rec, &RawConfig)| raw.ivy.engines.iter().any(is_it);
+            let mut front_ends: Vec<FrontEnd> = servers
+                .iter()
+                .rev()
+                .filter(leads_here)
+                .map(|(server, _)| front_end(server, &tls))
+                .collect();
             // Requests that belong to no virtual host hardly come from a browser.
             if front_ends.iter().any(|server| server.is_virtual) {
                 front_ends.retain(|server| server.is_virtual);
             }
-            let place = &connected.line.place;
-            check_base_url(&connected.files, &front_ends, place, problems);
-            for (_, raw) in of {
+            check_base_url(&connected.files, &front_ends, &connected.line.place, problems);
+        }
+        for connected in &self.connected {
+            let have_it =
+                servers.iter().filter(|(_, raw)| raw.ivy.engines.contains(&connected.line));
+            for (_, raw) in have_it {
                 check_user_header(connected, raw, problems);
             }
         }
@@ -287,16 +297,38 @@ fn front_end(server: &ffi::server_rec, tls: &conftree::TlsServers) -> FrontEnd {
         Some(scheme) if !scheme.is_empty() => scheme.eq_ignore_ascii_case(b"https"),
         _ => tls.contains(server),
     };
-    // SAFETY: null or the first address of the server, which lives as long as the configuration.
-    let address = unsafe { server.addrs.as_ref() };
-    let port = [server.port, address.map_or(0, |address| address.host_port)];
-    let port = port.into_iter().find(|port| *port != 0);
-    FrontEnd {
-        is_tls,
-        names,
-        port: port.unwrap_or(if is_tls { 443 } else { 80 }),
-        is_virtual: server.is_virtual != 0,
+    FrontEnd { is_tls, names, ports: ports(server), is_virtual: server.is_virtual != 0 }
+}
+
+/// The ports by which users reach a server: that of ServerName, those of `<VirtualHost>`, else those of
+/// Listen.
+fn ports(server: &ffi::server_rec) -> Vec<u16> {
+    let mut ports = vec![server.port];
+    if server.is_virtual != 0 {
+        // SAFETY: null or the first address of the server, which lives as long as the configuration.
+        let first = unsafe { server.addrs.as_ref() };
+        let addresses = iter::successors(first, |address| {
+            // SAFETY: httpd links the addresses by this field; the last one has null.
+            unsafe { address.next.as_ref() }
+        });
+        ports.extend(addresses.map(|address| address.host_port));
     }
+    ports.retain(|port| *port != 0);
+    if ports.is_empty() {
+        // SAFETY: httpd sets the variable before it checks the configuration, in this same thread.
+        let listeners = unsafe { ffi::ap_listeners };
+        // SAFETY: null or the first listener, which lives as long as the configuration.
+        let first = unsafe { listeners.as_ref() };
+        let listeners = iter::successors(first, |listener| {
+            // SAFETY: httpd links the listeners by this field; the last one has null.
+            unsafe { listener.next.as_ref() }
+        });
+        for listener in listeners {
+            // SAFETY: null or the address that the listener is bound to.
+            ports.extend(unsafe { listener.bind_addr.as_ref() }.map(|address| address.port));
+        }
+    }
+    ports
 }
 
 /// The ivy.yaml that a line names.

@@ -14,8 +14,8 @@ pub struct FrontEnd {
     pub is_tls: bool,
     /// ServerName, then each ServerAlias; `*` and `?` in an alias match as in a file name.
     pub names: Vec<String>,
-    /// The port that users ask.
-    pub port: u16,
+    /// The ports that users may ask; the first one is the one to write down.
+    pub ports: Vec<u16>,
     /// Whether it is a virtual host.
     pub is_virtual: bool,
 }
@@ -37,18 +37,27 @@ impl FrontEnd {
         self.names.first().map_or("localhost", String::as_str)
     }
 
+    fn port(&self) -> u16 {
+        let default = if self.is_tls { 443 } else { 80 };
+        self.ports.first().copied().unwrap_or(default)
+    }
+
     fn url(&self) -> String {
         let (scheme, name) = (self.scheme(), printable(self.name().as_bytes()));
-        match default_port(scheme) == Some(self.port) {
+        match default_port(scheme) == Some(self.port()) {
             true => format!("{scheme}://{name}"),
-            false => format!("{scheme}://{name}:{}", self.port),
+            false => format!("{scheme}://{name}:{}", self.port()),
         }
     }
 
     /// The keys for ivy.yaml.
     fn yaml(&self) -> String {
         let name = printable(self.name().as_bytes());
-        format!("Frontend: {{Protocol: {}, HostName: {name}, Port: {}}}", self.scheme(), self.port)
+        format!(
+            "Frontend: {{Protocol: {}, HostName: {name}, Port: {}}}",
+            self.scheme(),
+            self.port()
+        )
     }
 
     fn is(&self, url: &Url) -> bool {
@@ -58,7 +67,7 @@ impl FrontEnd {
         };
         url.scheme.as_ref().is_none_or(|scheme| scheme.eq_ignore_ascii_case(self.scheme()))
             && url.host.as_ref().is_none_or(is_host)
-            && url.port.is_none_or(|port| port == self.port)
+            && url.port.is_none_or(|port| port == self.port() || self.ports.contains(&port))
     }
 }
 

@@ -5,7 +5,7 @@ fn server(url: &str, aliases: &[&str], is_virtual: bool) -> FrontEnd {
     let url = Url::parse(url).unwrap();
     let names = url.host.iter().cloned().chain(aliases.iter().map(|a| (*a).to_string())).collect();
     let is_tls = url.scheme.as_deref() == Some("https");
-    FrontEnd { is_tls, names, port: url.port.unwrap(), is_virtual }
+    FrontEnd { is_tls, names, ports: url.port.into_iter().collect(), is_virtual }
 }
 
 #[track_caller]

@@ -49,6 +49,10 @@ impl Site {
             };
             site.put(path, &content);
         }
+        for path in &builder.private {
+            let private = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(site.path(path), private).expect("chmod 600");
+        }
         site.put("conf/httpd.conf", site.fill(&builder.httpd_conf(&site)).as_bytes());
         site
     }
