@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # What misc/dev does to install and package the module. Read by misc/dev, which defines the functions that are not here.
 
 package_version() {
@@ -99,6 +100,7 @@ cmd_dist() {
     cp -R README.md LICENSE apache-conf "$tree/"
     cp -R misc/apache misc/doc "$tree/misc/"
     package_module "$tree/misc/apache/mod_jk.so"
+    # shellcheck disable=SC2094 # find leaves out what is being written
     (cd "$tree" && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | sed 's|^\./||' | xargs -d '\n' sha256sum >SHA256SUMS)
     chmod -R u=rwX,go=rX "$tree"
     # Order, owners and times are fixed, so that the same sources give the same bytes.

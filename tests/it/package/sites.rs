@@ -170,6 +170,24 @@ fn the_site_with_basic_authentication_serves_users_only() {
     let mut client = Client::connect(httpd.addr());
     assert_eq!(client.get("/ivy/page").status(), 401);
     let login = [("Authorization", "Basic YW5uYTpzZWNyZXQ="), ("X-Forwarded-User", "root")];
+    // No spelling of a page is one of a service.
+    for page in [
+        "/ivy/api/../page",
+        "/ivy/api/..;/page",
+        "/ivy/api/..;a=b/page",
+        "/ivy/api/%2e%2e/page",
+        "/ivy/api/%2e%2e;/page",
+        "/ivy/api;/../page",
+        "/ivy/api/./..;/page",
+        "/ivy/api/x/..;/..;/page",
+        "/ivy//page",
+        "/ivy;/page",
+    ] {
+        let mut client = Client::connect(httpd.addr());
+        let status = client.get(page).status();
+        assert!([400, 401, 404].contains(&status), "{page}: {status}");
+    }
+    let mut client = Client::connect(httpd.addr());
     assert_eq!(client.request("GET", "/ivy/page", &login, b"").status(), 200);
     assert_eq!(client.request("GET", "/ivy/api/x", &login, b"").status(), 200);
     assert_eq!(client.get("/ivy/api/x").status(), 200);
