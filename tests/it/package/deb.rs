@@ -122,14 +122,12 @@ const SITE: &str = "\
 /// apt's only source: the packages in /repo.
 fn offer(machine: &Machine, package: &Path) {
     let name = package.file_name().expect("a file");
+    let dir = temp_dir("jk-repo-");
+    std::fs::copy(package, dir.path().join(name)).expect("copy");
+    let entry = output(Command::new("dpkg-scanpackages").arg(".").current_dir(&dir));
     std::fs::create_dir_all(machine.path("/repo")).expect("mkdir");
     std::fs::copy(package, machine.path("/repo").join(name)).expect("copy");
-    let index = output(
-        Command::new("dpkg-scanpackages")
-            .args(["--multiversion", "."])
-            .current_dir(machine.path("/repo")),
-    );
-    machine.write("/repo/Packages", &index);
+    machine.write("/repo/Packages", &format!("{}{entry}\n", machine.read("/repo/Packages")));
     machine.run("rm -f /etc/apt/sources.list.d/*");
     machine.write("/etc/apt/sources.list", "deb [trusted=yes] file:/repo ./\n");
     machine.run("apt-get update");

@@ -18,32 +18,43 @@ const FRESH: Duration = Duration::from_secs(7 * 24 * 3600);
 /// What runs as the first process: it says that all is mounted, and collects orphans.
 const INIT: &str = "echo ready; while sleep 0.2; do :; done";
 
+/// Mounts the chroot `$0` and, above it, memory for what changes, at `$1`; then becomes the
+/// machine's first process.
+const BOOT: &str = "\
+mount -t tmpfs tmpfs \"$1\"
+mkdir \"$1/upper\" \"$1/work\" \"$1/root\"
+mount -t overlay overlay -o \"lowerdir=$0,upperdir=$1/upper,workdir=$1/work\" \"$1/root\"
+mount -t proc proc \"$1/root/proc\"
+ip link set lo up
+exec chroot \"$1/root\" sh -c \"$2\"";
+
 /// A running Debian with apache2, which is stopped. It goes away with the value.
 pub(super) struct Machine {
-    root: TempDir,
     /// Ends with its child, the machine's first process, and with the test.
     guard: Child,
     /// The machine's first process, as the test sees it.
     init: u32,
     pub(super) network: Network,
+    _mounted_at: TempDir,
 }
 
 impl Machine {
     #[track_caller]
     pub(super) fn boot() -> Self {
-        let root = temp_dir("jk-debian-");
-        process::output(Command::new("tar").arg("-xpf").arg(base()).arg("-C").arg(root.path()));
-        // Nothing here must survive a power failure.
-        fs::write(root.path().join("etc/dpkg/dpkg.cfg.d/quick"), "force-unsafe-io\n").expect("it");
-        // A small Debian has none, and its resolver would ask the network.
-        fs::write(root.path().join("etc/hosts"), "127.0.0.1 localhost\n").expect("it");
+        let dir = temp_dir("jk-debian-");
         let mut command = Command::new("unshare");
         command
-            .args(["--mount", "--net", "--pid", "--fork", "--kill-child=SIGKILL", "sh", "-ec"])
-            .arg(format!(
-                "mount -t proc proc \"$0/proc\"; ip link set lo up; exec chroot \"$0\" sh -c '{INIT}'"
-            ))
-            .arg(root.path())
+            .args([
+                "--mount",
+                "--net",
+                "--pid",
+                "--fork",
+                "--kill-child=SIGKILL",
+                "sh",
+                "-ec",
+                BOOT,
+            ])
+            .args([base(), dir.path(), Path::new(INIT)])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -57,7 +68,10 @@ impl Machine {
             forbidden(&said);
         }
         let init = process::children_of(guard.id())[0];
-        Self { root, guard, init, network: Network::of(init) }
+        let machine = Self { guard, init, network: Network::of(init), _mounted_at: dir };
+        // A small Debian has none, and its resolver would ask the network.
+        machine.write("/etc/hosts", "127.0.0.1 localhost\n");
+        machine
     }
 
     /// Runs a shell command in the machine and returns what it prints, errors included.
@@ -82,9 +96,9 @@ impl Machine {
         (out.status.success(), String::from_utf8_lossy(&out.stdout).into_owned())
     }
 
-    /// A path of the machine, as the test sees it.
+    /// A path of the machine, from its root, as the test sees it.
     pub(super) fn path(&self, path: &str) -> PathBuf {
-        self.root.path().join(path.trim_start_matches('/'))
+        PathBuf::from(format!("/proc/{}/root{path}", self.init))
     }
 
     pub(super) fn read(&self, path: &str) -> String {
@@ -133,25 +147,29 @@ impl Drop for Machine {
     }
 }
 
-/// A Debian with apache2 as a tar file: the release of the system that the test runs on.
+/// The folder of a Debian with apache2: the release of the system that the test runs on.
 fn base() -> &'static Path {
     static LOCK: Mutex<()> = Mutex::new(());
-    static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-apache2.tar", codename()))
+    static DIR: LazyLock<PathBuf> = LazyLock::new(|| {
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-apache2", codename()))
     });
-    // Not within FILE: a test whose chroot cannot be made must not poison the others' message.
+    // Not within DIR: a test whose chroot cannot be made must not poison the others' message.
     let _one_at_a_time = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
-    let age = FILE.metadata().and_then(|data| data.modified()).map(|made| made.elapsed());
+    // Written last, so a folder that has it is whole; its time is that of the folder.
+    let stamp = DIR.join("whole");
+    let age = stamp.metadata().and_then(|data| data.modified()).map(|made| made.elapsed());
     if !age.is_ok_and(|age| age.is_ok_and(|age| age < FRESH)) {
-        let fresh = FILE.with_extension("new.tar");
+        if DIR.exists() {
+            fs::remove_dir_all(&*DIR).expect("the old chroot");
+        }
         process::output(
             Command::new("mmdebstrap")
                 .args(["--quiet", "--variant=apt", "--include=apache2", &codename()])
-                .arg(&fresh),
+                .arg(&*DIR),
         );
-        fs::rename(&fresh, &*FILE).expect("rename");
+        fs::write(stamp, "").expect("write");
     }
-    &FILE
+    &DIR
 }
 
 fn codename() -> String {
