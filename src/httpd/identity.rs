@@ -4,7 +4,7 @@
 use super::ffi;
 use super::request::Record;
 use super::server::Runtime;
-use super::table;
+use super::table::{self, Table};
 use crate::host::Facts;
 
 /// What begins the names of headers in which front ends tell of certificates.
@@ -24,6 +24,8 @@ pub(super) struct Identity<'r> {
     sent: Option<(&'r [u8], &'r [u8])>,
     /// Values, by address, of headers that the client sent about its certificate.
     claims: &'r [*const u8],
+    /// What the client sent behind its body, which MergeTrailers makes headers of.
+    trailers: Table<'r>,
 }
 
 impl<'r> Identity<'r> {
@@ -43,6 +45,7 @@ impl<'r> Identity<'r> {
             engines,
             sent: name.zip(facts.remote_user.filter(is_plain)),
             claims: record.tls_claims(),
+            trailers: record.trailers_in(),
         }
     }
 
@@ -66,7 +69,8 @@ impl<'r> Identity<'r> {
         let Some((name, _)) = table::entry(raw) else { return false };
         let is_claim = || {
             let value: *const u8 = raw.val.cast_const().cast();
-            is_about_tls(name) && self.claims.contains(&value)
+            let is_trailer = || self.trailers.entries().any(|(trailer, _)| is_same(trailer, name));
+            is_about_tls(name) && (self.claims.contains(&value) || is_trailer())
         };
         !self.is_user_header(name) && !is_claim()
     }

@@ -16,7 +16,7 @@ use super::server::{RawConfig, ServerConfig};
 use crate::config::ivy::{
     Engine, EngineFiles, EngineLine, FrontEnd, MAX_FILE, Source, check_base_url,
 };
-use crate::config::{Place, Problems, Properties, WorkerConfig};
+use crate::config::{Place, Problems, Properties, Target, WorkerConfig};
 use crate::mapping::Rule;
 
 const DIRECTIVE: &str = "JkIvyEngine";
@@ -177,37 +177,20 @@ impl Ivy {
         }
     }
 
-    /// For each worker the header in which its engine, or that of a member, believes to find the
-    /// user.
+    /// For each worker the headers in which its engines believe to find the user.
     pub(super) fn user_headers(&self, workers: &[WorkerConfig]) -> Vec<Vec<Vec<u8>>> {
-        let is_engine = |worker: &WorkerConfig, connected: &Connected| match worker {
-            WorkerConfig::Ajp13(config) => {
-                let other = self.worker(connected, workers);
-                config.name == connected.line.worker
-                    || matches!(other, Some(WorkerConfig::Ajp13(other))
-                        if other.target == config.target)
-            }
-            WorkerConfig::Balancer(_) | WorkerConfig::Status(_) => {
-                worker.name() == &connected.line.worker
-            }
-        };
+        let mut engines: Vec<(Vec<u8>, Vec<&Target>)> = Vec::new();
+        for connected in &self.connected {
+            let worker = self.worker(connected, workers);
+            let header = connected.files.user_header().map(String::into_bytes);
+            engines.extend(header.zip(worker.map(targets)));
+        }
         let headers_of = |worker: &WorkerConfig| {
-            let members: Vec<WorkerConfig> = match worker {
-                WorkerConfig::Balancer(balancer) => {
-                    let members = balancer.members.iter();
-                    members
-                        .map(|member| WorkerConfig::Ajp13(Box::new(member.worker.clone())))
-                        .collect()
-                }
-                WorkerConfig::Ajp13(_) | WorkerConfig::Status(_) => Vec::new(),
-            };
+            let own = targets(worker);
             let mut headers: Vec<Vec<u8>> = Vec::new();
-            for connected in &self.connected {
-                let Some(header) = connected.files.user_header() else { continue };
-                let is_it = is_engine(worker, connected)
-                    || members.iter().any(|member| is_engine(member, connected));
-                if is_it && !headers.iter().any(|known| *known == header.as_bytes()) {
-                    headers.push(header.into_bytes());
+            for (header, targets) in &engines {
+                if targets.iter().any(|target| own.contains(target)) && !headers.contains(header) {
+                    headers.push(header.clone());
                 }
             }
             headers
@@ -263,6 +246,17 @@ impl Ivy {
                 check_user_header(connected, raw, problems);
             }
         }
+    }
+}
+
+/// Where the engines of a worker listen.
+fn targets(worker: &WorkerConfig) -> Vec<&Target> {
+    match worker {
+        WorkerConfig::Ajp13(config) => vec![&config.target],
+        WorkerConfig::Balancer(balancer) => {
+            balancer.members.iter().map(|member| &member.worker.target).collect()
+        }
+        WorkerConfig::Status(_) => Vec::new(),
     }
 }
 

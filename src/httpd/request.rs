@@ -153,6 +153,12 @@ impl<'r> Record<'r> {
         unsafe { Table::new(self.get().headers_in) }
     }
 
+    /// What the client sent behind its body.
+    pub(super) fn trailers_in(&self) -> Table<'r> {
+        // SAFETY: httpd keeps the table for the life of the request.
+        unsafe { Table::new(self.get().trailers_in) }
+    }
+
     /// The response's headers.
     pub(super) fn headers_out(&self) -> Table<'r> {
         // SAFETY: httpd keeps the table for the life of the request.

@@ -11,21 +11,14 @@ pub fn denied<'d>(paths: &'d [Vec<u8>], decoded: &[u8], forwarded: &[u8]) -> Opt
     if paths.is_empty() {
         return None;
     }
-    let without_host = path_of(forwarded);
+    let find = |path: &[u8]| {
+        let path = normalize(path).ok()?;
+        paths.iter().map(Vec::as_slice).find(|denied| is_at(&path, denied))
+    };
+    let forwarded = path_of(forwarded);
     // Tomcat takes parameters out before it decodes; others may do it the other way round.
-    let parameters_first = normalize(without_host).ok().map(|path| decode(&path).into_owned());
-    let decoded_first = decode(without_host);
-    let seen = [
-        Some(Cow::Borrowed(decoded)),
-        parameters_first.map(Cow::Owned),
-        Some(Cow::Borrowed(&*decoded_first)),
-    ];
-    let normal: Vec<Vec<u8>> = seen
-        .iter()
-        .flatten()
-        .filter_map(|path| normalize(path).ok().map(Cow::into_owned))
-        .collect();
-    paths.iter().map(Vec::as_slice).find(|denied| normal.iter().any(|path| is_at(path, denied)))
+    let parameters_first = || find(&decode(&normalize(forwarded).ok()?));
+    find(decoded).or_else(|| find(&decode(forwarded))).or_else(parameters_first)
 }
 
 /// Whether a path is another one or below it.

@@ -25,7 +25,7 @@ use crate::net::{ConnectError, Connector, IdleState, Names, Notice};
 use crate::shared::requests::take;
 use crate::shared::{Busy, Memory, WorkerState};
 
-/// Longest wait for the CPONG of a member whose last connection broke, where ping_timeout is 0.
+/// Longest wait for the CPONG of a member that may not work, where ping_timeout is 0.
 const DOUBTED: Duration = Duration::from_secs(10);
 
 /// One configured worker with its connections in this process.
@@ -158,7 +158,7 @@ pub fn serve<R: Request>(worker: &Worker, buffers: &Buffers, request: &mut R) ->
     if let Some(state) = worker.state() {
         state.used.fetch_add(1, Ordering::Relaxed);
     }
-    match serving.prepare().and_then(|()| serving.run()) {
+    match serving.prepare().and_then(|()| serving.run(false)) {
         Ok(outcome) => outcome,
         Err(failure) => serving.give_up(&failure),
     }
@@ -204,13 +204,16 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         Ok(())
     }
 
-    /// Tries the worker as often as its settings say.
+    /// Tries the worker as often as its settings say. `is_test`: it has failed before, and this
+    /// request is to find out whether it works again.
     ///
     /// # Errors
     /// [`Failure`] of the last attempt.
-    pub(super) fn run(&mut self) -> Result<Outcome, Failure> {
+    pub(super) fn run(&mut self, is_test: bool) -> Result<Outcome, Failure> {
         let config = &self.worker.config;
-        let mut fresh_only = false;
+        // What must not be executed twice is lost with an engine that accepts and does not answer:
+        // that one is to answer a CPING first.
+        let mut fresh_only = is_test && !is_idempotent(self.request.facts().method);
         loop {
             self.tries = self.tries.saturating_add(1);
             let result = self.attempt(fresh_only);
@@ -433,8 +436,9 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         let mut connection =
             Connection { stream, id: slot.next_id(), carried: 0, idle_since: now, checked_at: now };
         self.connection = (connection.id, 0);
-        // An engine that is just going down still accepts connections. Where there are others, it
-        // does not get the one repetition that a request has unless it answers.
+        // An engine that is just going down, or hangs, still accepts connections. Where there are
+        // others, it gets neither the one repetition that a request has nor a request that cannot be
+        // repeated unless it answers.
         let doubted =
             (fresh_only && self.routing.is_member).then(|| config.idle_ping.unwrap_or(DOUBTED));
         if let Some(timeout) = config.connect_ping.or(config.prepost_ping).or(doubted) {

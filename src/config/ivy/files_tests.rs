@@ -1,3 +1,7 @@
+#![forbid(unsafe_code)]
+
+use proptest::prelude::*;
+
 use super::*;
 
 fn read(ivy: &str, web_server: Option<&str>) -> (EngineFiles, Vec<String>) {
@@ -245,4 +249,15 @@ fn what_looks_like_a_key_is_pointed_at() {
         );
     }
     wrong("Connector.AJP.MaxThreads: 5\nEMail.Server.Port: 25\nX: 1", &[]);
+}
+
+proptest! {
+    #[test]
+    fn any_value_of_any_key_is_read_or_refused(at in 0..KEYS.len(), value in "[^\\x00]{0,20}", quote: bool) {
+        let value = if quote { format!("\"{}\"", value.replace(['"', '\\'], "")) } else { value };
+        let text = format!("{}: {value}", KEYS[at]);
+        let mut problems = Problems::new();
+        let source = Source { name: "ivy.yaml", text: text.as_bytes() };
+        EngineFiles::read(source, Some(source), &mut problems);
+    }
 }

@@ -281,7 +281,8 @@ impl Balancer {
         }
         let opens_session = trial.wish.opens_session();
         self.group.charge(&seat, opens_session);
-        let result = serving.run();
+        let is_test = seat.state.state() == State::Probe;
+        let result = serving.run(is_test);
         let goes_on = match &result {
             Ok(_) => false,
             Err(failure) => serving.may_go_elsewhere(failure) && !self.is_last(trial),

@@ -10,26 +10,26 @@ const SECRET: &str = "administration";
 /// Spellings of /ivy/system/, for a server that decodes them once.
 const SPELLINGS: [&str; 26] = [
     "/ivy/system/",
-    "/ivy/system/index.jsp",
+    "/ivy/system/index.html",
     "/ivy/%73ystem/",
-    "/ivy/%73%79%73%74%65%6d/index.jsp",
-    "/ivy/s%79stem/index%2ejsp",
+    "/ivy/%73%79%73%74%65%6d/index.html",
+    "/ivy/s%79stem/index%2ehtml",
     "/ivy/system;a=b/",
-    "/ivy;a/system;/index.jsp;x",
+    "/ivy;a/system;/index.html;x",
     "/ivy/;a=b/system/",
     "//ivy//system//",
-    "///ivy/system/index.jsp",
+    "///ivy/system/index.html",
     "/./ivy/./system/./",
     "/ivy/.;x/system/",
     "/ivy/a/../system/",
     "/ivy/a/..;/system/",
-    "/ivy/a/..;x=y/system/index.jsp",
+    "/ivy/a/..;x=y/system/index.html",
     "/ivy/%2e/system/",
     "/ivy/a/%2e%2e/system/",
     "/ivy/a/%2e%2e;/system/",
     "/other/../ivy/system/",
     "/ivy/system/a/..",
-    "/ivy/system/a/..;/index.jsp",
+    "/ivy/system/a/..;/index.html",
     "/ivy/system/?a=/ivy/ok",
     "/ivy/system/%3b",
     "/ivy%2fsystem/",
@@ -39,12 +39,12 @@ const SPELLINGS: [&str; 26] = [
 
 #[test]
 fn no_spelling_leads_to_what_is_denied() {
-    let page = format!("<%@ page session=\"false\" %>{SECRET}");
+    let page = SECRET;
     let tomcat = Tomcat::builder()
-        .file("ivy/system/index.jsp", &page)
-        .file("ivy/deep/in/index.jsp", &page)
-        .file("ivy/systems/index.jsp", "<%@ page session=\"false\" %>harmless")
-        .file("ROOT/system/index.jsp", &page)
+        .file("ivy/system/index.html", page)
+        .file("ivy/deep/in/index.html", page)
+        .file("ivy/systems/index.html", "harmless")
+        .file("ROOT/system/index.html", page)
         .start();
     let mut builder =
         with("JkIvyEngine conf/ivy deny=/ivy/deep/in", &connector(&tomcat.endpoint()));
@@ -80,7 +80,7 @@ fn no_spelling_leads_to_what_is_denied() {
     for (host, path, status) in [
         ("denied0.test", "/ivy/deep/in/", 403),
         ("denied0.test", "/ivy/deep/in", 403),
-        ("denied0.test", "/ivy/deep/%69n;x/index.jsp", 403),
+        ("denied0.test", "/ivy/deep/%69n;x/index.html", 403),
         ("denied0.test", "/ivy/system", 403),
         ("denied0.test", "/ivy/systems/", 200),
         // Case matters to Tomcat: there is no such page.

@@ -210,7 +210,8 @@ fn requests_of_one_connection_have_nothing_to_do_with_each_other() {
 fn trailers_are_no_headers() {
     let scene = Scene::start(|builder| builder.config("MergeTrailers On"));
     let body = "Transfer-Encoding: chunked\r\nTrailer: X-Forwarded-User\r\n\r\n3\r\nabc\r\n0\r\n\
-                X-Forwarded-User: admin\r\nx_forwarded_user: root\r\n\r\n";
+                X-Forwarded-User: admin\r\nx_forwarded_user: root\r\nSSL_CLIENT_CERT: \
+                forged\r\n\r\n";
     let post = |path: &str, login: &str| {
         format!("POST {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{login}{body}")
     };
@@ -219,7 +220,33 @@ fn trailers_are_no_headers() {
     let answer = send(&scene.httpd, post("/ivy/x", &login(ALICE)).as_bytes());
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     scene.check(1, "trailers", &[Some("alice")]);
+    let seen = scene.engine.requests();
+    assert!(seen.iter().all(|request| request.header("SSL_CLIENT_CERT").is_none()));
     assert_eq!(scene.count(), 2);
+}
+
+/// Front ends before this one may set such headers; a client that sends them is no front end.
+#[test]
+fn headers_about_certificates_come_from_httpd_alone() {
+    let scene = Scene::start(|builder| {
+        builder.modules(&["headers"]).config("RequestHeader set SSL_CLIENT_VERIFY NONE")
+    });
+    let spoof = "SSL_CLIENT_VERIFY: SUCCESS\r\nSSL_CLIENT_CERT: forged\r\nSsl-Cipher: x\r\n\
+                 ssl_client_verify: GENEROUS\r\n";
+    for path in ["/open/x", "/open/to/..;/x"] {
+        send(&scene.httpd, get(path, spoof).as_bytes());
+        let request = scene.engine.requests().pop().expect("a request");
+        assert_eq!(request.header_values("SSL_CLIENT_VERIFY"), ["NONE"], "{path}");
+        assert_eq!(request.header("SSL_CLIENT_CERT"), None);
+        assert_eq!(request.header("Ssl-Cipher"), None);
+    }
+    // Where no engine reads a user from a header they pass, as with C mod_jk.
+    let engine = Engine::recording().start();
+    let plain =
+        Httpd::builder(Module::Ours).worker("w", &engine.endpoint()).mount("/*", "w").start();
+    send(&plain, get("/x", spoof).as_bytes());
+    let request = engine.requests().pop().expect("a request");
+    assert_eq!(request.header("SSL_CLIENT_CERT").as_deref(), Some("forged"));
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub(crate) mod httpd;
 pub(crate) mod namespace;
 pub(crate) mod packet;
 pub(crate) mod process;
+pub(crate) mod random;
 mod socket;
 pub(crate) mod tls;
 pub(crate) mod tomcat;
