@@ -186,6 +186,8 @@ fn apt_upgrades_debians_package_in_place_and_back() {
     let (theirs, ours) = (debians_package(), our_package());
     let debian = field(&theirs, "Version");
     let version = field(ours, "Version");
+    // 1:1.2.48-2 is the C mod_jk 1.2.48.
+    let c_mod_jk = debian.trim_start_matches("1:").split('-').next().expect("a version");
     let installed = || machine.run("dpkg-query -W -f='${Version}' libapache2-mod-jk");
     let empty = files(&machine);
 
@@ -205,7 +207,7 @@ fn apt_upgrades_debians_package_in_place_and_back() {
         machine.run("test -e /etc/apache2/mods-enabled/jk.load");
     };
     machine.start_httpd();
-    assert_eq!((status(&machine), &*serving(&machine)), (200, "1.2.48"));
+    assert_eq!((status(&machine), &*serving(&machine)), (200, c_mod_jk));
 
     offer(&machine, ours);
     while_serving(&machine, || {
@@ -226,7 +228,7 @@ fn apt_upgrades_debians_package_in_place_and_back() {
     // Our module stays in the process for as long as that lives, so Debian's needs a new one.
     machine.stop_httpd();
     machine.start_httpd();
-    assert_eq!((status(&machine), &*serving(&machine)), (200, "1.2.48"));
+    assert_eq!((status(&machine), &*serving(&machine)), (200, c_mod_jk));
     assert!(engine.accepted() > 0);
 
     machine.run("apt-get upgrade -y");

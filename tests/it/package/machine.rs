@@ -41,6 +41,9 @@ pub(super) struct Machine {
 impl Machine {
     #[track_caller]
     pub(super) fn boot() -> Self {
+        if process::output(Command::new("id").arg("-u")).trim() != "0" {
+            forbidden(&"a chroot takes root");
+        }
         let dir = temp_dir("jk-debian-");
         let mut command = Command::new("unshare");
         command
