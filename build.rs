@@ -36,6 +36,8 @@ const FUNCTIONS: &[&str] = &[
     "ap_os_escape_path",
     "ap_pass_brigade",
     "ap_piped_log_write_fd",
+    "ap_retained_data_create",
+    "ap_retained_data_get",
     "ap_run_default_port",
     "ap_server_root_relative",
     "ap_set_content_length",
@@ -95,6 +97,7 @@ const CONSTANTS: &[&str] = &[
     "ap_server_root",
     "AP_FILTER_ERROR",
     "AP_MPMQ_HARD_LIMIT_DAEMONS",
+    "AP_MPMQ_HARD_LIMIT_THREADS",
     "AP_MPMQ_MAX_THREADS",
     "APLOG_.*",
     "APR_ENOSPC",
@@ -138,6 +141,8 @@ fn build() -> Result<(), String> {
     }
     // Unloading a module whose threads or panics have left traces makes httpd grow at restarts.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    // So a copy under another name stays beside the first one; each is to use its own record.
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-Bsymbolic");
 
     let httpd = Httpd::find()?;
     println!(

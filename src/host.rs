@@ -24,6 +24,8 @@ pub struct Facts<'a> {
     pub uri: &'a [u8],
     /// Query string without `?`.
     pub query: Option<&'a [u8]>,
+    /// Client address as the web server knows it, whatever the engine is told.
+    pub client: Option<&'a [u8]>,
     /// Client address.
     pub remote_addr: Option<&'a [u8]>,
     /// Client host name, where known.

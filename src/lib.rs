@@ -33,6 +33,7 @@
 //! | CPING, CPONG | are you there, yes |
 //! | route | name of an engine within session ids |
 //! | generation | everything that belongs to one reading of the configuration |
+//! | edit | a setting that an administrator changed at run time |
 //! | main server, virtual host | as in httpd |
 //! | border | code that talks C to a web server |
 //! | event | the stable name of a fact in the log |

@@ -69,6 +69,8 @@ pub(super) fn worker(settings: &mut Settings<'_>, threads: usize) -> Ajp13Config
         recovery: recovery(settings),
         fail_on_status: fail_on_status(settings),
         busy_limit: positive(settings, "busy_limit"),
+        max_inflight: positive(settings, "max_inflight"),
+        health_check: settings.seconds("health_check_interval").and_then(unless_zero),
     }
 }
 
@@ -164,7 +166,7 @@ fn pool_idle_timeout(settings: &mut Settings<'_>, pings: &Pings) -> Option<Durat
 }
 
 /// A number that 0 switches off.
-fn positive(settings: &mut Settings<'_>, property: &str) -> Option<u32> {
+pub(super) fn positive(settings: &mut Settings<'_>, property: &str) -> Option<u32> {
     let asked = settings.number(property, &COUNT)?;
     let Ok(number) = u32::try_from(asked) else {
         if let Some(found) = settings.find(property) {

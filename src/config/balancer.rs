@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{
-    ajp13::{DEFAULT_RETRIES, retry_interval},
+    ajp13::{DEFAULT_RETRIES, positive, retry_interval},
     settings::{COUNT, Settings},
     value,
     worker::{Ajp13Config, Label, Secret, Target, WorkerName},
@@ -18,14 +18,17 @@ const DEFAULT_RECOVER_TIME: Duration = Duration::from_secs(60);
 const LEAST_RECOVER_TIME: Duration = Duration::from_secs(1);
 const DEFAULT_LB_RETRIES: u32 = 2;
 
-/// The words of `method`, each at the place of its number.
-pub(super) const METHODS: [(&str, BalanceMethod); 5] = [
+/// The words of `method`, those of C mod_jk at the place of their number.
+pub(super) const METHODS: [(&str, BalanceMethod); 6] = [
     ("Request", BalanceMethod::Request),
     ("Traffic", BalanceMethod::Traffic),
     ("Busyness", BalanceMethod::Busyness),
     ("Sessions", BalanceMethod::Sessions),
     ("Next", BalanceMethod::Next),
+    ("Address", BalanceMethod::Address),
 ];
+/// How many of them C mod_jk knows, by their first letter or their number.
+const METHODS_OF_C: usize = 5;
 /// The words of `lock`, likewise.
 pub(super) const LOCKS: [(&str, BalanceLock); 2] =
     [("Optimistic", BalanceLock::Optimistic), ("Pessimistic", BalanceLock::Pessimistic)];
@@ -50,6 +53,8 @@ pub enum BalanceMethod {
     Sessions,
     /// As by sessions, in turns.
     Next,
+    /// By the client's address. New here.
+    Address,
 }
 
 /// How the choice of a member is protected from other choices (`lock`).
@@ -128,6 +133,12 @@ pub struct BalancerConfig {
     pub retries: u32,
     /// Pause before each round but the first; zero for none.
     pub retry_interval: Duration,
+    /// Most requests at a time of all members together, over all processes; `None`: no limit. New
+    /// here.
+    pub max_inflight: Option<u32>,
+    /// Time within which a recovered member comes to its full share, whole seconds; zero: at once.
+    /// New here.
+    pub slow_start: Duration,
     /// The secret of members without one of their own; they have it already.
     pub secret: Option<Secret>,
 }
@@ -143,7 +154,7 @@ pub(super) fn balancer(settings: &mut Settings<'_>, mut members: Vec<Member>) ->
     BalancerConfig {
         name: settings.name.clone(),
         members,
-        method: settings.choice("method", &METHODS).unwrap_or_default(),
+        method: settings.choice_of("method", &METHODS, METHODS_OF_C).unwrap_or_default(),
         lock: settings.choice("lock", &LOCKS).unwrap_or_default(),
         sticky_session: settings.switch("sticky_session", true),
         sticky_session_force: settings.switch("sticky_session_force", false),
@@ -157,6 +168,8 @@ pub(super) fn balancer(settings: &mut Settings<'_>, mut members: Vec<Member>) ->
         lb_retries: settings.at_least("lb_retries", 1, DEFAULT_LB_RETRIES),
         retries: settings.at_least("retries", 1, DEFAULT_RETRIES),
         retry_interval: retry_interval(settings),
+        max_inflight: positive(settings, "max_inflight"),
+        slow_start: settings.seconds("slow_start").unwrap_or_default(),
         secret,
     }
 }

@@ -116,8 +116,24 @@ fn reads_words_by_their_first_letter() {
     warned(
         "l.method=Weight",
         &[
-            "\"Weight\" is none of Request, Traffic, Busyness, Sessions, Next, the default is used; \
-           use one of them, or remove the line",
+            "\"Weight\" is none of Request, Traffic, Busyness, Sessions, Next, Address, the default \
+           is used; use one of them, or remove the line",
+        ],
+    );
+    // To C mod_jk all that it does not know is Request.
+    for value in ["A", "a", "addr", "Address", "ADDRESS"] {
+        let read = config(&format!("worker.l.method={value}"));
+        assert_eq!(read.method, BalanceMethod::Address, "{value}");
+    }
+    for value in ["5", "Auto", "Addresses", "Adress"] {
+        let (read, said, _) = read(&format!("worker.l.method={value}"));
+        assert_eq!((read.method, said.len()), (BalanceMethod::Request, 1), "{value}");
+    }
+    warned(
+        "l.method=Adress",
+        &[
+            "\"Adress\" is none of Request, Traffic, Busyness, Sessions, Next, Address, the default \
+           is used; did you mean Address?",
         ],
     );
     warned(

@@ -69,6 +69,8 @@ fn engine(config: &Ajp13Config) -> Vec<Fact> {
         ("recovery_options", config.recovery.0.map_or(NOT_SET.into(), |bits| bits.to_string())),
         ("fail_on_status", list(config.fail_on_status.statuses().iter().map(i32::to_string))),
         ("busy_limit", or_zero(config.busy_limit)),
+        ("max_inflight", or_zero(config.max_inflight)),
+        ("health_check_interval", seconds(config.health_check)),
     ]
 }
 
@@ -92,6 +94,8 @@ fn balancer(config: &BalancerConfig) -> Vec<Fact> {
         ("lb_retries", config.lb_retries.to_string()),
         ("retries", config.retries.to_string()),
         ("retry_interval", config.retry_interval.as_millis().to_string()),
+        ("max_inflight", or_zero(config.max_inflight)),
+        ("slow_start", config.slow_start.as_secs().to_string()),
         ("secret", secret(config.secret.as_ref())),
     ];
     facts.extend(config.members.iter().map(|member| ("member", member_text(member))));
@@ -232,7 +236,7 @@ mod tests {
              ping_timeout=10000; connect_timeout=0; prepost_timeout=0; reply_timeout=0; \
              socket_connect_timeout=10000; socket_timeout=0; socket_keepalive=off; \
              socket_buffer=0; retries=2; retry_interval=100; recovery_options=not set; \
-             fail_on_status=none; busy_limit=0"
+             fail_on_status=none; busy_limit=0; max_inflight=0; health_check_interval=0"
         );
         let balancer = text(&workers[1]);
         let (own, members) = balancer.split_once("; member=").unwrap();
@@ -242,7 +246,7 @@ mod tests {
              sticky_session_force=off; session_cookie=JSESSIONID; session_path=;jsessionid; \
              set_session_cookie=off; session_cookie_path=/; recover_time=60; \
              error_escalation_time=30; max_reply_timeouts=0; lb_retries=2; retries=2; \
-             retry_interval=100; secret=not set"
+             retry_interval=100; max_inflight=0; slow_start=0; secret=not set"
         );
         let begin = "m (route=m domain= redirect= distance=0 lbfactor=1 activation=Active host=";
         assert!(members.starts_with(begin), "{members}");

@@ -149,8 +149,9 @@ const ALL: &[Role] = &[Role::Ajp13, Role::Balancer, Role::Status];
 pub(super) const PATH: Kind = Kind::Joined(if cfg!(windows) { ';' } else { ':' });
 const STAR: Kind = Kind::Joined('*');
 
-/// The 80 properties of C mod_jk and two that are new here (`dns_ttl`, `socket`), sorted by name.
-pub const KEYS: [Key; 82] = [
+/// The 80 properties of C mod_jk and five that are new here (`dns_ttl`, `health_check_interval`,
+/// `max_inflight`, `slow_start`, `socket`), sorted by name.
+pub const KEYS: [Key; 85] = [
     key(
         "activation",
         MEMBER,
@@ -244,6 +245,13 @@ pub const KEYS: [Key; 82] = [
     .joined(Kind::List),
     key("good", STATUS, "a.o,a.i,a.b,a.r", "ratings", "what the status pages rate good")
         .joined(Kind::List),
+    key(
+        "health_check_interval",
+        AJP,
+        "0, off",
+        "s",
+        "time between two pings of the engine on a connection of their own, one per httpd",
+    ),
     key("host", AJP, "localhost", "", "name or address of the engine, without port"),
     dead("jvm_lib").joined(STAR),
     old("jvm_route", "route", MEMBER),
@@ -263,6 +271,14 @@ pub const KEYS: [Key; 82] = [
     // C mod_jk lists it as unique, but under its full name, which its test by suffix never matches.
     key("maintain", GLOBAL, "60", "s", "time between two maintenance runs; 0: none").joined(STAR),
     key(
+        "max_inflight",
+        AJP_LB,
+        "0, no limit",
+        "requests",
+        "most requests at a time over all processes, further ones get 503 at once; of a balancer: of \
+         all its members together",
+    ),
+    key(
         "max_packet_size",
         AJP,
         "8192",
@@ -281,7 +297,7 @@ pub const KEYS: [Key; 82] = [
         LB,
         "Request",
         "",
-        "how members are chosen: Request, Traffic, Busyness, Sessions or Next",
+        "how members are chosen: Request, Traffic, Busyness, Sessions, Next or Address",
     ),
     key("mount", ALL, "none", "paths", "paths of the main server that go to the worker")
         .joined(Kind::List),
@@ -348,6 +364,13 @@ pub const KEYS: [Key; 82] = [
     key("session_cookie_path", LB, "/", "path", "path of the cookie of set_session_cookie"),
     key("session_path", LB, ";jsessionid", "", "path parameter with the session id"),
     key("set_session_cookie", LB, "off", "switch", "set a cookie with the route"),
+    key(
+        "slow_start",
+        LB,
+        "0, off",
+        "s",
+        "time within which a recovered member comes to its full share of the load",
+    ),
     key("socket", AJP, "none", "path", "a Unix socket instead of host and port"),
     key("socket_buffer", AJP, "0, the system's", "bytes", "send and receive buffer"),
     key(
@@ -396,7 +419,7 @@ mod tests {
     fn is_sorted_and_complete() {
         assert!(KEYS.is_sorted_by(|a, b| a.name < b.name));
         assert_eq!(named(|key| matches!(key.status, Status::Deprecated(_))).len(), 20);
-        let ours = ["dns_ttl", "socket"];
+        let ours = ["dns_ttl", "health_check_interval", "max_inflight", "slow_start", "socket"];
         let live = |key: &Key| key.status == Status::Supported && !ours.contains(&key.name);
         assert_eq!(named(live).len(), 60);
     }

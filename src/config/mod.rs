@@ -8,6 +8,8 @@
 mod ajp13;
 pub mod balancer;
 mod describe;
+pub mod edit;
+mod edit_field;
 mod effects;
 pub mod error;
 pub mod ivy;

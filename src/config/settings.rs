@@ -104,14 +104,32 @@ impl<'a> Settings<'a> {
     /// One of several words, of which C mod_jk looks at the first letter only; a digit is the word's
     /// number. `None`, which means the default, when it is none of them.
     pub(super) fn choice<T: Copy>(&mut self, property: &str, words: &[(&str, T)]) -> Option<T> {
+        self.choice_of(property, words, words.len())
+    }
+
+    /// As [`Settings::choice`], where C mod_jk knows the first `known` words only: each of the others
+    /// has to be written as it is, or its beginning, for anything else has a meaning in C mod_jk.
+    pub(super) fn choice_of<T: Copy>(
+        &mut self,
+        property: &str,
+        words: &[(&str, T)],
+        known: usize,
+    ) -> Option<T> {
         let found = self.find(property)?;
         let names = || words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
         let first = found.value.first().copied().unwrap_or_default();
-        let by_letter = words.iter().find(|(word, _)| {
+        let is_begun = |long: &[u8], short: &[u8]| {
+            long.get(..short.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(short))
+        };
+        let (of_c, ours) = words.split_at(known.min(words.len()));
+        let by_letter = of_c.iter().find(|(word, _)| {
             word.as_bytes().first().is_some_and(|letter| letter.eq_ignore_ascii_case(&first))
         });
+        let is_written =
+            |word: &str| !found.value.is_empty() && is_begun(word.as_bytes(), &found.value);
+        let by_letter = by_letter.or_else(|| ours.iter().find(|(word, _)| is_written(word)));
         let by_number = char::from(first).to_digit(10);
-        let by_number = by_number.and_then(|at| words.get(usize::try_from(at).ok()?));
+        let by_number = by_number.and_then(|at| of_c.get(usize::try_from(at).ok()?));
         let near = suggestion(&found.value, words.iter().map(|(word, _)| *word));
         let Some((word, choice)) = by_letter.or(by_number) else {
             let what =
@@ -122,9 +140,6 @@ impl<'a> Settings<'a> {
             };
             self.warning(found, what, &remedy);
             return None;
-        };
-        let is_begun = |long: &[u8], short: &[u8]| {
-            long.get(..short.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(short))
         };
         let word_bytes = word.as_bytes();
         if found.value.len() > 1

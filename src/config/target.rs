@@ -81,7 +81,7 @@ fn host(settings: &mut Settings<'_>) -> Result<String, Target> {
 }
 
 /// The host, or what is wrong with it and what would be right.
-fn check_host(value: &[u8]) -> Result<&str, (String, String)> {
+pub(super) fn check_host(value: &[u8]) -> Result<&str, (String, String)> {
     let remedy = || "use a host name or an address, such as localhost or ::1".to_string();
     let no_host = |why: &str| format!("{} {why}", quoted(value));
     let Ok(host) = std::str::from_utf8(value) else {

@@ -306,6 +306,12 @@ pub struct Ajp13Config {
     pub fail_on_status: StatusList,
     /// Most requests at a time over all processes; `None`: no limit.
     pub busy_limit: Option<u32>,
+    /// Most requests at a time over all processes, those included that wait for a connection; `None`:
+    /// no limit. New here.
+    pub max_inflight: Option<u32>,
+    /// Time between two checks of the engine (`health_check_interval`), whole seconds; `None`: there
+    /// are none. New here.
+    pub health_check: Option<Duration>,
 }
 
 /// One worker of `worker.list`.

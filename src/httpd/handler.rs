@@ -228,7 +228,8 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
         return OK;
     }
     if runtime.workers.watchdog.is_none() || runtime.workers.maintain.is_none() {
-        child.maintain(Instant::now(), unix_time(), &record.sink(runtime));
+        child.maintain_states(unix_time(), &record.sink(runtime));
+        child.maintain_connections(Instant::now(), &record.sink(runtime));
     }
     // SAFETY: takes no arguments, reads a clock.
     let begin = unsafe { ffi::apr_time_now() };
@@ -327,9 +328,10 @@ fn forward(
             if let Some(route) = request.facts().route {
                 record.notes().set(record.pool(), WORKER_ROUTE, route);
             }
-            serve(worker, &child.buffers, &mut request)
+            serve(&worker.current(), &child.buffers, &mut request)
         }
         Running::Balancer(balancer) => {
+            let balancer = balancer.current();
             let (outcome, report) = balancer.serve(&child.buffers, &mut request);
             note(&record, &report);
             outcome

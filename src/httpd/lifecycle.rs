@@ -4,11 +4,10 @@
 //! every problem is reported with its place before httpd refuses to start.
 
 use std::ffi::c_int;
-use std::fmt;
 use std::iter;
+use std::process;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::check::{check, threads};
@@ -17,18 +16,18 @@ use super::guard::guard;
 use super::log::{self, LogFile, LogTarget, Sink, Speaker};
 use super::module;
 use super::pool::Pool;
-use super::server::{
-    Child, RawConfig, Running, Runtime, ServerConfig, WorkerSet, records, unix_time,
-};
+use super::retained::{self, Legacy};
+use super::server::{Child, RawConfig, Running, Runtime, ServerConfig, WorkerSet};
 use super::shm::SharedMemory;
 use super::upkeep::{Upkeep, layout};
-use super::watchdog::Watchdog;
+use super::watchdog;
 use crate::config::WorkerConfig;
 use crate::jk_log;
-use crate::log::{Level, Log, Site};
+use crate::log::Level;
 use crate::shared::Layout;
+use crate::shared::carry::{Carried, Generation, carry, has_same_records};
 use crate::worker::buffers::Buffers;
-use crate::worker::{Balancer, Schedule, Worker};
+use crate::worker::{Balancer, Live, Schedule, Worker};
 
 const OK: c_int = ffi::OK as c_int;
 const REFUSE: c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int;
@@ -133,39 +132,95 @@ pub(super) unsafe extern "C" fn post_config(
     })
 }
 
-/// Maps what all processes see of the workers.
+/// Gives the workers the memory that all processes see: after a graceful restart with what the
+/// generation before has found out.
 fn share_memory(servers: &[&ffi::server_rec]) -> bool {
-    let main = servers.first().copied();
-    let Some(workers) = main.and_then(runtime).map(|runtime| &runtime.workers) else {
-        return true;
+    let Some(main) = servers.first().copied() else { return true };
+    let Some(runtime) = runtime(main) else { return true };
+    let workers = &runtime.workers;
+    let legacy = match (retained::replace(Arc::clone(workers)), retained::is_graceful()) {
+        (legacy, true) => legacy,
+        (_, false) => Legacy::Nothing,
     };
-    match SharedMemory::new(layout(workers, main.map_or(1, threads))) {
-        // post_config runs once for a configuration, so this is the first value.
-        Ok(memory) => workers.memory.set(Arc::new(memory)).is_ok(),
-        Err(e) => {
-            let text = format!("mod_jk: no memory can be shared with the children: {e}");
-            log::startup(main, Level::Emerg, &text);
-            false
-        }
+    let before = match &legacy {
+        Legacy::Known(before) => before.memory.get().map(|memory| (before, memory)),
+        Legacy::Nothing | Legacy::Foreign => None,
+    };
+    let layout = layout(workers, threads(main));
+    let same = before.filter(|(before, memory)| {
+        memory.layout() == layout && has_same_records(&before.configs, &workers.configs)
+    });
+    let memory = match same {
+        Some((_, memory)) => Arc::clone(memory),
+        None => match SharedMemory::new(layout) {
+            Ok(memory) => Arc::new(memory),
+            Err(e) => {
+                let text = format!("mod_jk: no memory can be shared with the children: {e}");
+                log::startup(Some(main), Level::Emerg, &text);
+                return false;
+            }
+        },
+    };
+    let sink = Sink { runtime, speaker: Speaker::Server(main, "POST_CONFIG") };
+    if let Some((before, old)) = before {
+        let old = Generation { workers: &before.configs, memory: &**old };
+        let new = Generation { workers: &workers.configs, memory: &*memory };
+        let carried = carry(old, new, process::id());
+        jk_log!(
+            sink,
+            Level::Info,
+            "states_kept: what was known of the engines before the graceful restart goes on; \
+             {carried}"
+        );
+        log_overruled(sink, &carried);
+    } else if let Legacy::Foreign = legacy {
+        jk_log!(
+            sink,
+            Level::Info,
+            "states_forgotten: another file of the module was loaded; states and counters begin anew"
+        );
+    }
+    // post_config runs once for a configuration, so this is the first value.
+    workers.memory.set(memory).is_ok()
+}
+
+/// Says which changes of an administrator hold no longer.
+fn log_overruled(sink: Sink<'_>, carried: &Carried) {
+    for (worker, overruled) in &carried.overruled {
+        jk_log!(
+            sink,
+            Level::Warn,
+            "({worker}) edit_overruled: a setting that was changed at run time has a new value in \
+             the file, which counts from now on; {overruled}"
+        );
+    }
+    for worker in &carried.not_kept {
+        jk_log!(
+            sink,
+            Level::Error,
+            "({worker}) edits_lost: the changes that were made at run time cannot be kept; make \
+             them again, or in the file"
+        );
     }
 }
 
 /// The configured workers in this child.
 fn run(workers: &WorkerSet, memory: &Arc<SharedMemory>) -> Vec<Running> {
     let mut at = Layout::default();
-    let one = |config| {
+    let one = |file: &WorkerConfig| {
         let (memory, place) = (Arc::<SharedMemory>::clone(memory), at);
-        at = at.and(records(config));
-        match config {
+        let of_live = Arc::<SharedMemory>::clone(&memory);
+        at = at.and(Layout::of(file));
+        match file {
             WorkerConfig::Ajp13(config) => {
                 let names = workers.resolved.names(&config.target, &config.connect);
                 let worker = Worker::new((**config).clone(), names, memory, place.workers);
-                Running::Ajp13(Box::new(worker))
+                Running::Ajp13(Box::new(Live::new(worker, file.clone(), of_live, place)))
             }
             WorkerConfig::Balancer(config) => {
                 let (config, names) = ((**config).clone(), &workers.resolved);
                 let balancer = Balancer::new(config, names, memory, place, workers.maintain);
-                Running::Balancer(Box::new(balancer))
+                Running::Balancer(Box::new(Live::new(balancer, file.clone(), of_live, place)))
             }
             WorkerConfig::Status(_) => Running::Unavailable,
         }
@@ -271,61 +326,7 @@ pub(super) unsafe extern "C" fn child_init(
             // child_init runs once in a process, so this is the first value.
             let _ = runtime.workers.child.set(child);
             // SAFETY: httpd passes the child's own pool.
-            start_watchdog(main, runtime, unsafe { Pool::new(pchild) });
+            watchdog::start(main, runtime, unsafe { Pool::new(pchild) });
         },
     );
-}
-
-/// A server that a thread of ours may look at.
-struct Shared(NonNull<ffi::server_rec>);
-
-// SAFETY: a server is only read once the children run, and lives as long as their configuration.
-unsafe impl Send for Shared {}
-
-/// A log that falls silent when the child ends, as httpd's records are gone soon after.
-struct WhileRunning<'s> {
-    sink: Sink<'s>,
-    stop: &'s AtomicBool,
-}
-
-impl Log for WhileRunning<'_> {
-    fn enabled(&self, level: Level) -> bool {
-        !self.stop.load(Ordering::Acquire) && self.sink.enabled(level)
-    }
-
-    fn write(&self, level: Level, site: Site, text: fmt::Arguments<'_>) {
-        if !self.stop.load(Ordering::Acquire) {
-            self.sink.write(level, site, text);
-        }
-    }
-}
-
-/// Starts the thread that looks after idle connections and names. It ends with `pchild`.
-fn start_watchdog(main: &ffi::server_rec, runtime: &Runtime, pchild: Pool<'_>) {
-    let workers = &runtime.workers;
-    let (Some(interval), Some(_)) = (workers.watchdog, workers.maintain) else {
-        return;
-    };
-    let main = Shared(NonNull::from(main));
-    let work = move |stop: &AtomicBool| {
-        let Shared(server) = &main;
-        // SAFETY: the configuration outlives the child's pool, which ends this thread.
-        let server = unsafe { server.as_ref() };
-        let Some(runtime) = self::runtime(server) else { return };
-        let sink = Sink { runtime, speaker: Speaker::Server(server, "WATCHDOG") };
-        if let Some(child) = runtime.workers.child.get() {
-            let log = WhileRunning { sink, stop };
-            child.maintain(Instant::now(), unix_time(), &log);
-            child.renew_names(&log);
-        }
-    };
-    match Watchdog::start(interval, work) {
-        Ok(watchdog) => {
-            pchild.park(watchdog);
-        }
-        Err(e) => {
-            let text = format!("mod_jk: no thread can be started: {e}; idle connections stay open");
-            log::startup(None, Level::Error, &text);
-        }
-    }
 }

@@ -11,7 +11,7 @@
 //! ivy          Axon Ivy Engines                conftree     directives of other modules
 //! identity     who the user is, for the engine
 //! shm          memory that children share       upkeep       repair of what killed ones leave there
-//! watchdog     the thread for maintenance
+//! retained     what outlives a graceful restart   watchdog the thread for maintenance
 //! table pool path log guard                     what the others stand on
 //! ffi          generated bindings; shim.c: macros and variadic functions
 //! ```
@@ -36,6 +36,7 @@ mod pool;
 mod request;
 mod request_log;
 mod response;
+mod retained;
 mod server;
 mod service;
 mod shm;

@@ -19,9 +19,8 @@ use crate::config::{Place, Problems, WorkerConfig};
 use crate::log::{Level, Log};
 use crate::mapping::{LiveTable, Mount, WorkerKind, WorkerNames, copy_mounts};
 use crate::net::NameCache;
-use crate::shared::Layout;
 use crate::worker::buffers::Buffers;
-use crate::worker::{Balancer, Schedule, Worker};
+use crate::worker::{Balancer, Engine, Live, Schedule, Worker};
 
 /// The module's record of one server. Lives in the configuration pool: it ends with the
 /// configuration generation.
@@ -282,9 +281,9 @@ pub(super) struct Child {
 #[derive(Debug)]
 pub(super) enum Running {
     /// One engine.
-    Ajp13(Box<Worker>),
+    Ajp13(Box<Live<Worker>>),
     /// Several engines.
-    Balancer(Box<Balancer>),
+    Balancer(Box<Live<Balancer>>),
     /// Of a type that this version loads but cannot serve.
     Unavailable,
 }
@@ -317,44 +316,41 @@ pub(super) fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
-/// The records that a worker has in shared memory.
-pub(super) fn records(config: &WorkerConfig) -> Layout {
-    match config {
-        WorkerConfig::Ajp13(_) => Layout { workers: 1, ..Layout::default() },
-        WorkerConfig::Balancer(balancer) => {
-            let members = balancer.members.len();
-            Layout { workers: members, balancers: 1, members, requests: 0 }
-        }
-        WorkerConfig::Status(_) => Layout::default(),
-    }
-}
-
 impl Child {
-    /// Looks after shared states and the idle connections of all workers, if it is time for that.
-    /// `unix`: now, seconds since 1970.
-    pub(super) fn maintain(&self, now: Instant, unix: u64, log: &impl Log) {
-        let Some(schedule) = &self.schedule else {
-            // What was switched off is not to make counts wrong for ever.
-            self.upkeep.repair(unix, log);
-            return;
-        };
-        if !schedule.is_due(now) {
-            return;
-        }
+    /// Looks after what all processes share, if it is time for that and no other one does it. Waits
+    /// for nobody. `unix`: now, seconds since 1970.
+    pub(super) fn maintain_states(&self, unix: u64, log: &impl Log) {
         self.upkeep.repair(unix, log);
-        // First what takes no time: a ping of an engine that hangs must not keep another one out.
         for worker in &self.workers {
             if let Running::Balancer(balancer) = worker {
-                balancer.maintain_states(unix, log);
+                balancer.current().maintain_states(unix, log);
             }
+        }
+    }
+
+    /// Looks after the idle connections of all workers, if it is time for that. Takes as long as
+    /// engines take to answer pings.
+    pub(super) fn maintain_connections(&self, now: Instant, log: &impl Log) {
+        if !self.schedule.as_ref().is_some_and(|schedule| schedule.is_due(now)) {
+            return;
         }
         for worker in &self.workers {
             match worker {
-                Running::Ajp13(worker) => worker.maintain(now, log),
-                Running::Balancer(balancer) => balancer.maintain(now, log),
+                Running::Ajp13(worker) => worker.current().maintain(now, log),
+                Running::Balancer(balancer) => balancer.current().maintain(now, log),
                 Running::Unavailable => {}
             }
         }
+    }
+
+    /// All workers that serve requests, with the settings that hold now.
+    pub(super) fn current(&self) -> Vec<Current> {
+        let current = |worker: &Running| match worker {
+            Running::Ajp13(worker) => Some(Current::Ajp13(worker.current())),
+            Running::Balancer(balancer) => Some(Current::Balancer(balancer.current())),
+            Running::Unavailable => None,
+        };
+        self.workers.iter().filter_map(current).collect()
     }
 
     /// Asks the resolver again for the names of all workers, where it is time for that. Takes as
@@ -362,11 +358,31 @@ impl Child {
     pub(super) fn renew_names(&self, log: &impl Log) {
         for worker in &self.workers {
             match worker {
-                Running::Ajp13(worker) => worker.renew_names(log),
-                Running::Balancer(balancer) => balancer.renew_names(log),
+                Running::Ajp13(worker) => worker.current().renew_names(log),
+                Running::Balancer(balancer) => balancer.current().renew_names(log),
                 Running::Unavailable => {}
             }
         }
+    }
+}
+
+/// A worker with the settings that hold now.
+#[derive(Debug)]
+pub(super) enum Current {
+    /// One engine.
+    Ajp13(Arc<Worker>),
+    /// Several engines.
+    Balancer(Arc<Balancer>),
+}
+
+impl Current {
+    /// Its engines, in their order.
+    pub(super) fn engines(&self) -> impl Iterator<Item = Engine<'_>> + Clone {
+        let (single, balancer) = match self {
+            Self::Ajp13(worker) => (Some(Engine::Single(worker)), None),
+            Self::Balancer(balancer) => (None, Some(balancer.engines())),
+        };
+        single.into_iter().chain(balancer.into_iter().flatten())
     }
 }
 

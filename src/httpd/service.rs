@@ -188,6 +188,7 @@ fn facts<'r>(
         protocol: record.text(r.protocol).unwrap_or_default(),
         uri: forwarded_uri(record, options, path),
         query: record.text(r.args),
+        client: record.text(r.useragent_ip),
         remote_addr: replaced(value(Variable::RemoteAddr), address),
         remote_host: replaced(value(Variable::RemoteHost), record.text(remote_host)),
         remote_port: replaced(value(Variable::RemotePort), port),

@@ -35,6 +35,11 @@ int jk_shim_http2_threads(server_rec *s)
     return most;
 }
 
+int jk_shim_was_graceful(void)
+{
+    return ap_unixd_mpm_get_retained_data()->was_graceful;
+}
+
 void jk_shim_brigade_append(apr_bucket_brigade *bb, apr_bucket *b)
 {
     APR_BRIGADE_INSERT_TAIL(bb, b);

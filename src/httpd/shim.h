@@ -14,6 +14,7 @@
 #include "util_script.h"
 #include "ap_listen.h"
 #include "ap_mpm.h"
+#include "unixd.h"
 #include "apr_buckets.h"
 #include "apr_date.h"
 #include "apr_optional.h"
@@ -32,6 +33,9 @@ int jk_shim_server_logs(const server_rec *s, int module_index, int level);
 
 /* Most threads of mod_http2 in one process, which serve requests beside the MPM's; 0 without it. */
 int jk_shim_http2_threads(server_rec *s);
+
+/* Whether the running configuration came by a graceful restart: ap_unixd_mpm_get_retained_data. */
+int jk_shim_was_graceful(void);
 
 /* Bucket brigade macros. */
 void jk_shim_brigade_append(apr_bucket_brigade *bb, apr_bucket *b);

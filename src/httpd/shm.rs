@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::AtomicU64;
 
 use crate::shared::{
     BalancerState, CommonState, Layout, MemberState, Memory, RequestState, WorkerState,
@@ -65,9 +66,18 @@ impl SharedMemory {
         Self::balancers_at(layout).saturating_add(units::<BalancerState>(layout.balancers))
     }
 
+    fn edits_at(layout: Layout) -> usize {
+        Self::requests_at(layout).saturating_add(units::<RequestState>(layout.requests))
+    }
+
+    /// The layout that it has room for.
+    pub(super) fn layout(&self) -> Layout {
+        self.layout
+    }
+
     fn bytes(layout: Layout) -> usize {
-        let requests = units::<RequestState>(layout.requests);
-        let end = Self::requests_at(layout).saturating_add(requests);
+        let edits = units::<AtomicU64>(layout.edits);
+        let end = Self::edits_at(layout).saturating_add(edits);
         end.saturating_mul(size_of::<Region>())
     }
 
@@ -90,8 +100,23 @@ impl Memory for SharedMemory {
     }
 
     fn requests(&self) -> &[RequestState] {
-        // SAFETY: `bytes` has room for them at the end; they are atomics.
+        // SAFETY: `bytes` has room for them behind the balancers; they are atomics.
         unsafe { self.records(Self::requests_at(self.layout), self.layout.requests) }
+    }
+
+    fn edits(&self) -> &[AtomicU64] {
+        // SAFETY: `bytes` has room for them at the end; they are atomics.
+        unsafe { self.records(Self::edits_at(self.layout), self.layout.edits) }
+    }
+
+    /// One that may not be asked is somebody else's, and alive.
+    fn is_alive(&self, process: u32) -> bool {
+        let Ok(process) = libc::pid_t::try_from(process) else {
+            return false;
+        };
+        // SAFETY: signal 0 does nothing to the process.
+        let answer = unsafe { libc::kill(process, 0) };
+        answer == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
     }
 
     fn common(&self) -> &CommonState {
@@ -123,10 +148,11 @@ mod tests {
 
     use super::*;
     use crate::shared::State;
+    use crate::shared::requests::{Count, take};
 
     #[test]
     fn every_record_has_a_place_of_its_own() {
-        let layout = Layout { workers: 7, balancers: 3, members: 5, requests: 9 };
+        let layout = Layout { workers: 7, balancers: 3, members: 5, requests: 9, edits: 11 };
         let memory = SharedMemory::new(layout).unwrap();
         for (at, worker) in memory.workers().iter().enumerate() {
             worker.used.store(100 + at as u64, Ordering::Relaxed);
@@ -138,13 +164,16 @@ mod tests {
             member.lb_value.store(300 + at as u64, Ordering::Relaxed);
             member.set_state(State::Busy);
         }
+        for word in memory.edits() {
+            word.store(u64::MAX, Ordering::Relaxed);
+        }
         memory.common().repaired.store(400, Ordering::Relaxed);
-        let take = |at| crate::shared::requests::take(memory.requests(), at, 1, 6);
+        let take = |at| take(memory.requests(), at, 1, Count::Busy(6));
         let tickets: Vec<_> = (0..9).filter_map(take).collect();
         let excess = crate::shared::requests::excess(&memory);
-        assert_eq!((tickets.len(), excess.last()), (9, Some(&-9)));
+        assert_eq!((tickets.len(), excess.get(6)), (9, Some(&(Count::Busy(6), -9))));
         assert_eq!(memory.common().repaired.load(Ordering::Relaxed), 400);
-        let load = |atomic: &std::sync::atomic::AtomicU64| atomic.load(Ordering::Relaxed);
+        let load = |atomic: &AtomicU64| atomic.load(Ordering::Relaxed);
         let used: Vec<u64> = memory.workers().iter().map(|w| load(&w.used)).collect();
         let values: Vec<u64> = memory.members().iter().map(|m| load(&m.lb_value)).collect();
         let times: Vec<u64> = memory.balancers().iter().map(|b| load(&b.maintained)).collect();
@@ -152,5 +181,22 @@ mod tests {
         assert_eq!(times, [200, 201, 202]);
         assert_eq!(values, [300, 301, 302, 303, 304]);
         assert!(memory.members().iter().all(|m| m.state() == State::Busy));
+        assert_eq!(memory.edits().len(), 11);
+    }
+
+    #[test]
+    fn a_thousand_members_take_less_than_a_mebibyte() {
+        let edits = crate::shared::edits::words(1001);
+        let requests = 16 * 1024;
+        let layout = Layout { workers: 1000, balancers: 1, members: 1000, requests, edits };
+        let bytes = SharedMemory::bytes(layout);
+        assert!(bytes < 1 << 20, "{bytes}");
+    }
+
+    #[test]
+    fn who_is_alive_is_known() {
+        let memory = SharedMemory::new(Layout::default()).unwrap();
+        assert!(memory.is_alive(std::process::id()) && memory.is_alive(1));
+        assert!(!memory.is_alive(u32::MAX) && !memory.is_alive(i32::MAX as u32));
     }
 }

@@ -1,6 +1,5 @@
 //! Repairs what killed processes leave in the shared memory (spec/reliability.md 5.5 L12).
 
-use std::io;
 use std::process;
 use std::sync::Arc;
 use std::thread;
@@ -8,12 +7,12 @@ use std::time::Duration;
 
 use super::ffi;
 use super::pool::int;
-use super::server::{WorkerSet, records};
+use super::server::WorkerSet;
 use super::shm::SharedMemory;
 use crate::config::{WorkerConfig, WorkerName};
 use crate::jk_log;
 use crate::log::{Level, Log};
-use crate::shared::requests::{correct, excess, free_dead};
+use crate::shared::requests::{Count, correct, excess, free_dead};
 use crate::shared::{Layout, Memory as _};
 
 /// Longer than it takes a request to come or go.
@@ -28,19 +27,36 @@ pub(super) struct Upkeep {
     memory: Arc<SharedMemory>,
     /// Names of the workers, members of balancers included, in the order of their records.
     names: Vec<WorkerName>,
+    /// Those of the balancers.
+    balancers: Vec<WorkerName>,
     /// Seconds.
     interval: u64,
 }
 
-/// The records of all workers, and of as many requests as all processes with `threads` threads can
-/// serve at a time.
+/// Requests that have records in any case.
+const LEAST_REQUESTS: usize = 1024;
+
+/// Generations of children that may all be busy at a time: those of earlier ones go on until their
+/// last response is done.
+const GENERATIONS: usize = 2;
+
+/// Records of one request: as running, in flight at its worker, and in flight at its balancer.
+const RECORDS: usize = 3;
+
+/// The records of all workers, and of as many requests as all processes can serve at a time, each
+/// with `threads` threads or as many as it may have after a restart.
 pub(super) fn layout(workers: &WorkerSet, threads: usize) -> Layout {
-    let mut processes = 1;
-    // SAFETY: writes one int into a variable of ours.
-    unsafe { ffi::ap_mpm_query(int(ffi::AP_MPMQ_HARD_LIMIT_DAEMONS), &raw mut processes) };
-    let processes = usize::try_from(processes).unwrap_or(1).max(1);
-    let requests = Layout { requests: processes.saturating_mul(threads), ..Layout::default() };
-    workers.configs.iter().map(records).fold(requests, Layout::and)
+    let limit = |what| {
+        let mut limit = 1;
+        // SAFETY: writes one int into a variable of ours.
+        unsafe { ffi::ap_mpm_query(int(what), &raw mut limit) };
+        usize::try_from(limit).unwrap_or(1).max(1)
+    };
+    let threads = threads.max(limit(ffi::AP_MPMQ_HARD_LIMIT_THREADS));
+    let processes = limit(ffi::AP_MPMQ_HARD_LIMIT_DAEMONS).saturating_mul(GENERATIONS);
+    let requests = processes.saturating_mul(threads).saturating_mul(RECORDS).max(LEAST_REQUESTS);
+    let requests = Layout { requests, ..Layout::default() };
+    workers.configs.iter().map(Layout::of).fold(requests, Layout::and)
 }
 
 impl Upkeep {
@@ -55,9 +71,14 @@ impl Upkeep {
                 WorkerConfig::Status(_) => Vec::new(),
             }
         };
+        let balancer = |config: &WorkerConfig| match config {
+            WorkerConfig::Balancer(balancer) => Some(balancer.name.clone()),
+            WorkerConfig::Ajp13(_) | WorkerConfig::Status(_) => None,
+        };
         Self {
             memory,
             names: workers.configs.iter().flat_map(names).collect(),
+            balancers: workers.configs.iter().filter_map(balancer).collect(),
             interval: workers.maintain.map_or(UNTOLD, |time| time.as_secs().max(1)),
         }
     }
@@ -75,14 +96,18 @@ impl Upkeep {
         if !memory.common().is_repair_due(unix, self.interval) {
             return;
         }
-        free_dead(memory, is_alive);
+        free_dead(memory, |process| memory.is_alive(process));
         let first = excess(memory);
-        if first.iter().all(|excess| *excess == 0) {
+        if first.iter().all(|(_, excess)| *excess == 0) {
             return;
         }
         thread::sleep(MOMENT);
-        for (position, n) in correct(memory, &first, &excess(memory)) {
-            let name = self.names.get(position).map(WorkerName::to_string).unwrap_or_default();
+        for (count, n) in correct(memory, &first, &excess(memory)) {
+            let name = match count {
+                Count::Busy(at) | Count::Inflight(at) => self.names.get(at),
+                Count::BalancerInflight(at) => self.balancers.get(at),
+            };
+            let name = name.map(WorkerName::to_string).unwrap_or_default();
             jk_log!(
                 *log,
                 Level::Warn,
@@ -91,14 +116,4 @@ impl Upkeep {
             );
         }
     }
-}
-
-/// Whether there is such a process. One that may not be asked is somebody else's.
-fn is_alive(process: u32) -> bool {
-    let Ok(process) = libc::pid_t::try_from(process) else {
-        return false;
-    };
-    // SAFETY: signal 0 does nothing to the process.
-    let answer = unsafe { libc::kill(process, 0) };
-    answer == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
 }

@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::inflight::Inflight;
 use crate::config::balancer::Activation;
 
 /// What is known of a member's health [6.1].
@@ -47,6 +48,11 @@ impl State {
         matches!(self, State::Idle | State::Ok | State::Busy)
     }
 
+    /// Whether a member in this state is out, or is being tested because it was.
+    pub fn is_recovering(self) -> bool {
+        matches!(self, State::Error | State::Recover | State::Force | State::Probe)
+    }
+
     /// As the log notes and status pages of mod_jk write it.
     pub fn text(self) -> &'static str {
         match self {
@@ -72,6 +78,25 @@ impl State {
 pub struct BalancerState {
     /// When some process ran its maintenance last.
     pub maintained: AtomicU64,
+    /// Requests of all members together, for `max_inflight`.
+    pub inflight: Inflight,
+}
+
+impl BalancerState {
+    /// Takes over what another record says.
+    pub fn carry(&self, from: &Self) {
+        // What is running now stays with those who serve it.
+        let Self { maintained, inflight: _ } = from;
+        copy_u64(maintained, &self.maintained);
+    }
+}
+
+fn copy_u64(from: &AtomicU64, to: &AtomicU64) {
+    to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+}
+
+fn copy_u32(from: &AtomicU32, to: &AtomicU32) {
+    to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
 }
 
 /// One member of a balancer.
@@ -88,8 +113,14 @@ pub struct MemberState {
     pub first_error_time: AtomicU64,
     /// Last failure since the last success.
     pub last_error_time: AtomicU64,
+    /// When it recovered, if it is coming to its full share since then (`slow_start`).
+    pub warming_since: AtomicU64,
+    /// Requests since then that would have been its own, where its load does not see to its share.
+    pub turns: AtomicU64,
     /// Failures.
     pub errors: AtomicU32,
+    /// Whether it is in error although its engine answers pings: 1, else 0.
+    pub is_unfit: AtomicU32,
     state: AtomicU32,
     /// Zero as configured, else one more than the place in [`ACTIVATIONS`].
     activation: AtomicU32,
@@ -128,6 +159,58 @@ impl MemberState {
         let place = activation.and_then(|a| ACTIVATIONS.iter().position(|known| *known == a));
         let number = place.and_then(|place| u32::try_from(place.saturating_add(1)).ok());
         self.activation.store(number.unwrap_or_default(), Ordering::Relaxed);
+    }
+
+    /// Takes over what another record says of the same member.
+    pub fn carry(&self, from: &Self) {
+        // A field that is forgotten here does not compile.
+        let Self {
+            lb_value,
+            sessions,
+            used_before,
+            first_error_time,
+            last_error_time,
+            warming_since,
+            turns,
+            errors,
+            is_unfit,
+            state,
+            activation,
+        } = from;
+        copy_u64(lb_value, &self.lb_value);
+        copy_u64(sessions, &self.sessions);
+        copy_u64(used_before, &self.used_before);
+        copy_u64(first_error_time, &self.first_error_time);
+        copy_u64(last_error_time, &self.last_error_time);
+        copy_u64(warming_since, &self.warming_since);
+        copy_u64(turns, &self.turns);
+        copy_u32(errors, &self.errors);
+        copy_u32(is_unfit, &self.is_unfit);
+        copy_u32(state, &self.state);
+        copy_u32(activation, &self.activation);
+    }
+
+    /// Begins anew, as an administrator wants it: all counters and the state.
+    pub fn reset(&self) {
+        self.forget_errors();
+        self.set_lb_value(0);
+        self.sessions.store(0, Ordering::Relaxed);
+        for counter in [&self.used_before, &self.warming_since, &self.turns] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        self.errors.store(0, Ordering::Relaxed);
+        self.is_unfit.store(0, Ordering::Relaxed);
+        self.set_state(State::Idle);
+    }
+
+    /// What it has had of the load.
+    pub fn lb_value(&self) -> u64 {
+        self.lb_value.load(Ordering::Relaxed)
+    }
+
+    /// Decides what it has had of the load.
+    pub fn set_lb_value(&self, value: u64) {
+        self.lb_value.store(value, Ordering::Relaxed);
     }
 
     /// Forgets all failures but their number.

@@ -4,13 +4,20 @@
 #![forbid(unsafe_code)]
 
 mod balancer;
+pub mod carry;
+pub mod edits;
+mod inflight;
 pub mod requests;
 mod worker;
 
 use std::fmt::Debug;
+use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::config::WorkerConfig;
+
 pub use balancer::{BalancerState, MemberState, State};
+pub use inflight::{Admission, Inflight};
 pub use requests::RequestState;
 pub use worker::{Busy, WorkerState};
 
@@ -25,9 +32,25 @@ pub struct Layout {
     pub members: usize,
     /// Requests that all processes together can serve at a time.
     pub requests: usize,
+    /// Words for the edits of workers ([`edits`]).
+    pub edits: usize,
 }
 
 impl Layout {
+    /// The records of one worker.
+    pub fn of(worker: &WorkerConfig) -> Layout {
+        let edits = edits::engines(worker).map(edits::words).unwrap_or_default();
+        let layout = Layout { edits, ..Layout::default() };
+        match worker {
+            WorkerConfig::Ajp13(_) => Layout { workers: 1, ..layout },
+            WorkerConfig::Balancer(balancer) => {
+                let members = balancer.members.len();
+                Layout { workers: members, balancers: 1, members, ..layout }
+            }
+            WorkerConfig::Status(_) => layout,
+        }
+    }
+
     /// The records of both.
     #[must_use]
     pub fn and(self, other: Layout) -> Layout {
@@ -36,6 +59,7 @@ impl Layout {
             balancers: self.balancers.saturating_add(other.balancers),
             members: self.members.saturating_add(other.members),
             requests: self.requests.saturating_add(other.requests),
+            edits: self.edits.saturating_add(other.edits),
         }
     }
 }
@@ -54,8 +78,14 @@ pub trait Memory: Debug + Send + Sync {
     /// One for each request that is being served.
     fn requests(&self) -> &[RequestState];
 
+    /// Words in which edits are kept.
+    fn edits(&self) -> &[AtomicU64];
+
     /// What concerns all of it.
     fn common(&self) -> &CommonState;
+
+    /// Whether there is such a process.
+    fn is_alive(&self, process: u32) -> bool;
 }
 
 /// What there is once.
@@ -84,6 +114,7 @@ pub struct Heap {
     balancers: Vec<BalancerState>,
     members: Vec<MemberState>,
     requests: Vec<RequestState>,
+    edits: Vec<AtomicU64>,
     common: CommonState,
 }
 
@@ -98,6 +129,7 @@ impl Heap {
             balancers: zeros(layout.balancers),
             members: zeros(layout.members),
             requests: zeros(layout.requests),
+            edits: zeros(layout.edits),
             common: CommonState::default(),
         }
     }
@@ -120,7 +152,15 @@ impl Memory for Heap {
         &self.requests
     }
 
+    fn edits(&self) -> &[AtomicU64] {
+        &self.edits
+    }
+
     fn common(&self) -> &CommonState {
         &self.common
+    }
+
+    fn is_alive(&self, process: u32) -> bool {
+        process == process::id()
     }
 }

@@ -6,7 +6,7 @@
 //! counts must become what the records say.
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::Memory;
 
@@ -14,9 +14,57 @@ use super::Memory;
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct RequestState {
-    /// The process in the upper half, one more than the worker's position in the lower; zero for
-    /// nobody.
+    /// The process in the upper half, the count in the lower one; zero for nobody.
     owner: AtomicU64,
+}
+
+/// What a request is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    /// [`super::WorkerState::busy`] of the worker at this position.
+    Busy(usize),
+    /// [`super::WorkerState::inflight`] of the worker at this position.
+    Inflight(usize),
+    /// [`super::BalancerState::inflight`] of the balancer at this position.
+    BalancerInflight(usize),
+}
+
+/// Bits of a position; those above say what is counted.
+const POSITION_BITS: u32 = 30;
+
+impl Count {
+    /// The count as a number other than zero; `None` for a position that is too high.
+    fn number(self) -> Option<u32> {
+        let (kind, position) = match self {
+            Self::Busy(position) => (0_u32, position),
+            Self::Inflight(position) => (1, position),
+            Self::BalancerInflight(position) => (2, position),
+        };
+        let position = u32::try_from(position).ok()?.checked_add(1)?;
+        (position >> POSITION_BITS == 0).then_some(kind << POSITION_BITS | position)
+    }
+
+    fn from_number(number: u32) -> Option<Self> {
+        let mask = (1_u32 << POSITION_BITS).wrapping_sub(1);
+        let position = usize::try_from((number & mask).checked_sub(1)?).ok()?;
+        match number >> POSITION_BITS {
+            0 => Some(Self::Busy(position)),
+            1 => Some(Self::Inflight(position)),
+            2 => Some(Self::BalancerInflight(position)),
+            _ => None,
+        }
+    }
+}
+
+/// All counts with what they count.
+fn counts(memory: &dyn Memory) -> Vec<(Count, &AtomicU32)> {
+    let workers = memory.workers().iter().enumerate();
+    let busy = workers.clone().map(|(at, worker)| (Count::Busy(at), &worker.busy));
+    let inflight = workers.map(|(at, worker)| (Count::Inflight(at), &worker.inflight.count));
+    let balancers = memory.balancers().iter().enumerate();
+    let balancers =
+        balancers.map(|(at, balancer)| (Count::BalancerInflight(at), &balancer.inflight.count));
+    busy.chain(inflight).chain(balancers).collect()
 }
 
 /// A record that is taken. Dropping it frees it.
@@ -30,11 +78,10 @@ impl Drop for Ticket<'_> {
 }
 
 impl RequestState {
-    /// The process and the position of the worker.
-    fn owner(&self) -> Option<(u32, usize)> {
+    /// What its request is counted in.
+    fn count(&self) -> Option<Count> {
         let owner = self.owner.load(Ordering::Acquire);
-        let worker = (owner & u64::from(u32::MAX)).checked_sub(1)?;
-        Some((u32::try_from(owner >> 32).ok()?, usize::try_from(worker).ok()?))
+        Count::from_number(u32::try_from(owner & u64::from(u32::MAX)).ok()?)
     }
 }
 
@@ -43,10 +90,9 @@ pub fn take(
     requests: &[RequestState],
     start: usize,
     process: u32,
-    worker: usize,
+    count: Count,
 ) -> Option<Ticket<'_>> {
-    let worker = u32::try_from(worker).ok()?.checked_add(1)?;
-    let owner = u64::from(process) << 32 | u64::from(worker);
+    let owner = u64::from(process) << 32 | u64::from(count.number()?);
     let (before, after) = requests.split_at(start.checked_rem(requests.len())?);
     let (set, seen) = (Ordering::AcqRel, Ordering::Relaxed);
     let take =
@@ -67,32 +113,46 @@ pub fn free_dead(memory: &dyn Memory, is_alive: impl Fn(u32) -> bool) {
     }
 }
 
-/// By how much each worker's count is higher than the number of its records. A request that is
-/// just coming or going makes a difference for a moment.
-pub fn excess(memory: &dyn Memory) -> Vec<i64> {
-    let count = |worker: &super::WorkerState| i64::from(worker.busy.load(Ordering::Relaxed));
-    let mut excess: Vec<i64> = memory.workers().iter().map(count).collect();
-    for (_, worker) in memory.requests().iter().filter_map(RequestState::owner) {
-        if let Some(excess) = excess.get_mut(worker) {
+/// By how much each count is higher than the number of its records. A request that is just coming
+/// or going makes a difference for a moment.
+pub fn excess(memory: &dyn Memory) -> Vec<(Count, i64)> {
+    let counts = counts(memory);
+    let mut excess: Vec<(Count, i64)> = counts
+        .iter()
+        .map(|(what, count)| (*what, i64::from(count.load(Ordering::Relaxed))))
+        .collect();
+    let workers = memory.workers().len();
+    for count in memory.requests().iter().filter_map(RequestState::count) {
+        // In the order of `counts`.
+        let at = match count {
+            Count::Busy(at) => at,
+            Count::Inflight(at) => workers.saturating_add(at),
+            Count::BalancerInflight(at) => workers.saturating_mul(2).saturating_add(at),
+        };
+        if let Some((_, excess)) = excess.get_mut(at).filter(|(what, _)| *what == count) {
             *excess = excess.saturating_sub(1);
         }
     }
     excess
 }
 
-/// Takes out of each count what was in excess both times. Returns the positions of the workers and
-/// what was taken out. A count that is too low is that of a request which is just coming or going.
-pub fn correct(memory: &dyn Memory, first: &[i64], second: &[i64]) -> Vec<(usize, i64)> {
-    let lasting = first.iter().zip(second).enumerate().filter(|(_, (a, b))| a == b && **a > 0);
-    let mut corrected = Vec::new();
-    for (position, (excess, _)) in lasting {
-        let Some(worker) = memory.workers().get(position) else { continue };
-        let correct = |busy: u32| {
-            let right = i64::from(busy).saturating_sub(*excess).max(0);
+/// Takes out of each count what was in excess both times. Returns the counts and what was taken out.
+/// A count that is too low is that of a request which is just coming or going.
+pub fn correct(
+    memory: &dyn Memory,
+    first: &[(Count, i64)],
+    second: &[(Count, i64)],
+) -> Vec<(Count, i64)> {
+    let lasting = first.iter().zip(second).filter(|(a, b)| a == b && a.1 > 0);
+    let (mut corrected, counts) = (Vec::new(), counts(memory));
+    for ((what, excess), _) in lasting {
+        let Some((_, count)) = counts.iter().find(|(known, _)| known == what) else { continue };
+        let correct = |count: u32| {
+            let right = i64::from(count).saturating_sub(*excess).max(0);
             Some(u32::try_from(right).unwrap_or(u32::MAX))
         };
-        let _ = worker.busy.fetch_update(Ordering::Relaxed, Ordering::Relaxed, correct);
-        corrected.push((position, *excess));
+        let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, correct);
+        corrected.push((*what, *excess));
     }
     corrected
 }
@@ -102,11 +162,13 @@ mod tests {
     use super::*;
     use crate::shared::{Heap, Layout};
 
+    const BUSY: Count = Count::Busy(1);
+
     fn heap() -> Heap {
-        Heap::new(Layout { workers: 2, requests: 3, ..Layout::default() })
+        Heap::new(Layout { workers: 2, balancers: 1, requests: 3, ..Layout::default() })
     }
 
-    fn repair(memory: &Heap, dead: u32) -> Vec<(usize, i64)> {
+    fn repair(memory: &Heap, dead: u32) -> Vec<(Count, i64)> {
         free_dead(memory, |process| process != dead);
         let excess = excess(memory);
         correct(memory, &excess, &excess)
@@ -116,11 +178,11 @@ mod tests {
     fn records_are_taken_and_freed() {
         let memory = heap();
         let held: Vec<_> =
-            (0..3).map(|start| take(memory.requests(), start, 7, 1).unwrap()).collect();
-        assert!(take(memory.requests(), 0, 7, 1).is_none());
+            (0..3).map(|start| take(memory.requests(), start, 7, BUSY).unwrap()).collect();
+        assert!(take(memory.requests(), 0, 7, BUSY).is_none());
         drop(held);
-        assert!(take(memory.requests(), 99, 7, 1).is_some());
-        assert!(take(&[], 0, 7, 1).is_none());
+        assert!(take(memory.requests(), 99, 7, BUSY).is_some());
+        assert!(take(&[], 0, 7, BUSY).is_none());
     }
 
     #[test]
@@ -128,18 +190,18 @@ mod tests {
         // Killed before it counted, while it was counted, after it was counted out.
         for counted in [0, 1, 0] {
             let memory = heap();
-            let ticket = |process| take(memory.requests(), 0, process, 1).unwrap();
+            let ticket = |process| take(memory.requests(), 0, process, BUSY).unwrap();
             let (alive, one) = memory.workers()[1].enter(Some(ticket(7)));
             assert_eq!(one, 1);
             std::mem::forget(ticket(8));
             memory.workers()[1].busy.fetch_add(counted, Ordering::Relaxed);
-            let expected: Vec<_> = (counted > 0).then_some((1, 1)).into_iter().collect();
+            let expected: Vec<_> = (counted > 0).then_some((BUSY, 1)).into_iter().collect();
             assert_eq!(repair(&memory, 8), expected);
             assert_eq!(memory.workers()[1].busy.load(Ordering::Relaxed), 1);
             assert!(repair(&memory, 8).is_empty());
             drop(alive);
             assert_eq!(memory.workers()[1].busy.load(Ordering::Relaxed), 0);
-            assert_eq!(excess(&memory), [0, 0]);
+            assert!(excess(&memory).iter().all(|(_, excess)| *excess == 0));
         }
     }
 
@@ -147,11 +209,36 @@ mod tests {
     fn a_moments_difference_is_left_alone() {
         let memory = heap();
         memory.workers()[0].busy.store(4, Ordering::Relaxed);
-        assert!(correct(&memory, &[4, 0], &[3, 0]).is_empty());
-        assert_eq!(correct(&memory, &[4, 0], &[4, 0]), [(0, 4)]);
+        let excess = |n| [(Count::Busy(0), n), (BUSY, 0)];
+        assert!(correct(&memory, &excess(4), &excess(3)).is_empty());
+        assert_eq!(correct(&memory, &excess(4), &excess(4)), [(Count::Busy(0), 4)]);
         // A request that is just coming has its record first.
-        let _ticket = take(memory.requests(), 0, 7, 1).unwrap();
+        let _ticket = take(memory.requests(), 0, 7, BUSY).unwrap();
         assert_eq!(repair(&memory, 8), []);
         assert_eq!(memory.workers()[1].busy.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn every_count_is_repaired_for_itself() {
+        let memory = heap();
+        for at in [0, 1] {
+            memory.workers()[at].busy.store(1, Ordering::Relaxed);
+            memory.workers()[at].inflight.count.store(2, Ordering::Relaxed);
+        }
+        memory.balancers()[0].inflight.count.store(3, Ordering::Relaxed);
+        let alive = [Count::Busy(0), Count::Inflight(1), Count::BalancerInflight(0)];
+        let _tickets = alive.map(|count| take(memory.requests(), 0, 7, count).unwrap());
+        let expected = [
+            (Count::Busy(1), 1),
+            (Count::Inflight(0), 2),
+            (Count::Inflight(1), 1),
+            (Count::BalancerInflight(0), 2),
+        ];
+        assert_eq!(repair(&memory, 8), expected);
+        assert!(repair(&memory, 8).is_empty());
+        for count in [BUSY, Count::Inflight(5), Count::BalancerInflight((1 << 30) - 2)] {
+            assert_eq!(count.number().and_then(Count::from_number), Some(count));
+        }
+        assert_eq!(Count::Busy((1 << 30) - 1).number(), None);
     }
 }

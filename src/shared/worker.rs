@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::inflight::Inflight;
 use super::requests::Ticket;
 
 /// Counters of one worker over all processes (spec/mod_jk.md 6.9).
@@ -19,6 +20,12 @@ pub struct WorkerState {
     pub busy: AtomicU32,
     /// Reply timeouts; older ones count less and less where a balancer has the worker.
     pub reply_timeouts: AtomicU32,
+    /// Requests that count for `max_inflight`.
+    pub inflight: Inflight,
+    /// When some process began its check last, seconds since 1970.
+    pub checked: AtomicU64,
+    /// Whether the last check failed: 1, else 0.
+    pub is_failing: AtomicU32,
 }
 
 /// One request in [`WorkerState::busy`]; dropping it takes the request out.
@@ -35,6 +42,41 @@ impl WorkerState {
     pub fn enter<'s>(&'s self, ticket: Option<Ticket<'s>>) -> (Busy<'s>, u32) {
         let before = self.busy.fetch_add(1, Ordering::AcqRel);
         (Busy { count: &self.busy, _ticket: ticket }, before.saturating_add(1))
+    }
+
+    /// Takes over what another record says of the same engine, but for the requests that others are
+    /// serving.
+    pub fn carry(&self, from: &Self) {
+        // A field that is forgotten here does not compile.
+        let Self {
+            used,
+            read,
+            transferred,
+            busy: _,
+            reply_timeouts,
+            inflight: _,
+            checked,
+            is_failing,
+        } = from;
+        for (from, to) in [
+            (used, &self.used),
+            (read, &self.read),
+            (transferred, &self.transferred),
+            (checked, &self.checked),
+        ] {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        for (from, to) in [(reply_timeouts, &self.reply_timeouts), (is_failing, &self.is_failing)] {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
+    /// Begins anew, as an administrator wants it: all counters but that of running requests.
+    pub fn reset(&self) {
+        for counter in [&self.used, &self.read, &self.transferred] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        self.reply_timeouts.store(0, Ordering::Relaxed);
     }
 }
 

@@ -21,9 +21,9 @@ use crate::config::{Ajp13Config, WorkerName};
 use crate::host::{BodyError, Request, ResponseError};
 use crate::jk_log;
 use crate::log::Level;
-use crate::net::{ConnectError, Connector, IdleState, Names, Notice};
-use crate::shared::requests::take;
-use crate::shared::{Busy, Memory, WorkerState};
+use crate::net::{ConnectError, Connector, IdleState, NameCache, Names, Notice};
+use crate::shared::requests::{Count, Ticket, take};
+use crate::shared::{Admission, Busy, Memory, WorkerState};
 
 /// Longest wait for the CPONG of a member that may not work, where ping_timeout is 0.
 const DOUBTED: Duration = Duration::from_secs(10);
@@ -32,9 +32,9 @@ const DOUBTED: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Worker {
     config: Ajp13Config,
-    pool: Pool,
+    pool: Arc<Pool>,
     peer: String,
-    pub(super) names: Names,
+    pub(super) names: Arc<Names>,
     memory: Arc<dyn Memory>,
     position: usize,
     process: u32,
@@ -71,9 +71,9 @@ impl Worker {
         position: usize,
     ) -> Self {
         Self {
-            pool: Pool::new(config.pool_size),
+            pool: Arc::new(Pool::new(config.pool_size)),
             peer: config.target.to_string(),
-            names,
+            names: Arc::new(names),
             config,
             memory,
             position,
@@ -83,15 +83,58 @@ impl Worker {
         }
     }
 
-    /// Counts a request in among those that it is serving. Returns how many there are now.
+    /// The same worker with other settings: with the same connections, unless its engine is now
+    /// elsewhere.
+    pub(super) fn renew(&self, config: Ajp13Config) -> Self {
+        let is_moved = config.target != self.config.target;
+        let (pool, names) = if is_moved {
+            let names = NameCache::default().names(&config.target, &config.connect);
+            (Arc::new(Pool::new(config.pool_size)), Arc::new(names))
+        } else {
+            (Arc::clone(&self.pool), Arc::clone(&self.names))
+        };
+        Self {
+            pool,
+            peer: config.target.to_string(),
+            names,
+            config,
+            memory: Arc::clone(&self.memory),
+            position: self.position,
+            process: self.process,
+            turn: AtomicUsize::new(self.turn.load(Ordering::Relaxed)),
+            upkeep: Mutex::default(),
+        }
+    }
+
+    /// Closes the idle connections that another worker, which takes the place of this one, does
+    /// not take over.
+    pub(super) fn leave_to(&self, next: &Self) {
+        if !Arc::ptr_eq(&self.pool, &next.pool) {
+            self.pool.close_idle();
+        }
+    }
+
+    /// Counts a request in among those that it is serving. Returns how many there are now. `None`
+    /// where there is no record for it, as many old children are still busy after restarts: what no
+    /// repair could tell from the trace of a killed process is not counted.
     fn enter(&self) -> Option<(Busy<'_>, u32)> {
+        let ticket = self.ticket(Count::Busy(self.position))?;
+        self.state().map(|state| state.enter(Some(ticket)))
+    }
+
+    /// A record that tells others about a request, should this process be killed.
+    pub(super) fn ticket(&self, count: Count) -> Option<Ticket<'_>> {
         let start = self.turn.fetch_add(1, Ordering::Relaxed);
-        let ticket = take(self.memory.requests(), start, self.process, self.position);
-        self.state().map(|state| state.enter(ticket))
+        take(self.memory.requests(), start, self.process, count)
+    }
+
+    /// Whether it has as many requests as it may (`max_inflight`).
+    fn is_full(&self) -> bool {
+        self.state().is_some_and(|state| state.inflight.is_full(self.config.max_inflight))
     }
 
     /// What all processes see of it.
-    pub(super) fn state(&self) -> Option<&WorkerState> {
+    pub fn state(&self) -> Option<&WorkerState> {
         self.memory.workers().get(self.position)
     }
 
@@ -144,6 +187,8 @@ pub(super) struct Serving<'s, 'b, R> {
     progress: Progress,
     /// The request among those that the worker is serving, from its first slot on.
     busy: Option<Busy<'s>>,
+    /// The request among those that `max_inflight` limits.
+    admission: Option<Admission<'s>>,
     /// Label of the connection in use.
     connection: (u64, u64),
     tries: u32,
@@ -158,7 +203,16 @@ pub fn serve<R: Request>(worker: &Worker, buffers: &Buffers, request: &mut R) ->
     if let Some(state) = worker.state() {
         state.used.fetch_add(1, Ordering::Relaxed);
     }
-    match serving.prepare().and_then(|()| serving.run(false)) {
+    // A request that must wait for its client's body should not do so in vain.
+    if worker.is_full() {
+        return serving.refuse();
+    }
+    let result = match serving.prepare() {
+        Ok(()) if !serving.admit() => return serving.refuse(),
+        Ok(()) => serving.run(false),
+        Err(failure) => Err(failure),
+    };
+    match result {
         Ok(outcome) => outcome,
         Err(failure) => serving.give_up(&failure),
     }
@@ -172,8 +226,52 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         parcel: &'s mut Parcel<'b>,
     ) -> Self {
         let progress = Progress { body_read: parcel.body_read, ..Progress::new() };
-        let (busy, connection) = (None, (0, 0));
-        Self { worker, request, routing, parcel, progress, busy, connection, tries: 0, traffic: 0 }
+        Self {
+            worker,
+            request,
+            routing,
+            parcel,
+            progress,
+            busy: None,
+            admission: None,
+            connection: (0, 0),
+            tries: 0,
+            traffic: 0,
+        }
+    }
+
+    /// Counts the request in for `max_inflight`. `false` where there are as many as there may be.
+    pub(super) fn admit(&mut self) -> bool {
+        let worker = self.worker;
+        let Some((limit, state)) = worker.config.max_inflight.zip(worker.state()) else {
+            return true;
+        };
+        let Some(ticket) = worker.ticket(Count::Inflight(worker.position)) else {
+            // Records are many more than requests.
+            return true;
+        };
+        self.admission = state.inflight.enter(limit, ticket);
+        self.admission.is_some()
+    }
+
+    /// Refuses a request beyond `max_inflight`. All can see it once a minute, with the number of those
+    /// that were refused since.
+    fn refuse(&mut self) -> Outcome {
+        let (name, now) = (self.worker.name(), self.request.now());
+        let limit = self.worker.config.max_inflight.unwrap_or_default();
+        let inflight = self.worker.state().map(|state| &state.inflight);
+        let count = inflight.map_or(0, |inflight| inflight.count.load(Ordering::Relaxed));
+        let refused = inflight.and_then(|inflight| inflight.refuse(now));
+        let level = if refused.is_some() { Level::Error } else { Level::Debug };
+        jk_log!(
+            *self.request,
+            level,
+            "({name}) max_inflight: the engine serves as many requests as it may; inflight={count} \
+             limit={limit} refused={} outcome=503",
+            refused.unwrap_or(1)
+        );
+        self.request.retract();
+        Outcome::Refused(503)
     }
 
     /// Puts the request as this worker's engine wants it into the buffer.

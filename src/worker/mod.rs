@@ -6,8 +6,10 @@
 //! exchange     one request and its answer on a connection
 //! upload       the request body on its way                  head      what follows from a status
 //! balancer     a worker that is several: whose turn it is, and what if it fails
+//! live         settings that change while requests are served
 //! pool         connections of one worker in one process     endpoint  one connection
 //! maintenance  idle connections: closed in time, or pinged
+//! health       engines that are asked whether they are there
 //! buffers      memory that a running exchange borrows
 //! error        why a request failed, and what follows from it
 //! recovery     what else the administrator wants to be sent again
@@ -24,6 +26,8 @@ mod exchange;
 pub mod forward;
 mod head;
 pub mod headers;
+mod health;
+pub mod live;
 mod maintenance;
 #[cfg(test)]
 mod policy_tests;
@@ -33,11 +37,13 @@ mod recovery;
 #[cfg(test)]
 mod resend_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod upload;
 pub mod uri;
 
 pub use balancer::Balancer;
 pub use error::{Failure, Phase};
 pub use forward::{Outcome, Worker, serve};
+pub use health::{Checks, Engine};
+pub use live::{EditError, Live};
 pub use maintenance::Schedule;

@@ -10,6 +10,7 @@ use crate::ajp::message::{encode_body_chunk, encode_end};
 use crate::config::{Ajp13Config, StatusList};
 use crate::host::Policy;
 use crate::net::Names;
+use crate::shared::requests::{Count, take};
 use crate::shared::{Heap, Layout, Memory as _};
 
 fn get(policy: Policy<'static>) -> Memory {
@@ -145,7 +146,7 @@ fn the_rest_of_a_replaced_answer_takes_neither_for_ever_nor_the_answer_away() {
 #[test]
 fn beyond_the_busy_limit_requests_are_refused_and_the_pooled_connection_stays() {
     let (config, engine) = engine(vec![vec![answer(b"one"), answer(b"two")]]);
-    let memory = Arc::new(Heap::new(Layout { workers: 1, ..Layout::default() }));
+    let memory = Arc::new(Heap::new(Layout { workers: 1, requests: 8, ..Layout::default() }));
     let config = Ajp13Config { busy_limit: Some(1), ..config };
     let worker = Worker::new(config, Names::default(), memory.clone(), 0);
     assert_eq!(run(&worker, &mut Memory::get()), Outcome::Completed);
@@ -160,6 +161,52 @@ fn beyond_the_busy_limit_requests_are_refused_and_the_pooled_connection_stays() 
     drop(worker);
     assert_eq!(engine.join().unwrap().len(), 1, "one connection for all");
     assert_eq!(memory.workers()[0].busy.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_request_without_a_record_is_served_and_not_counted() {
+    let (config, engine) = engine(vec![vec![answer(b"one")]]);
+    let memory = Arc::new(Heap::new(Layout { workers: 1, requests: 1, ..Layout::default() }));
+    let config = Ajp13Config { busy_limit: Some(1), ..config };
+    let worker = Worker::new(config, Names::default(), memory.clone(), 0);
+    let ticket = take(memory.requests(), 0, 1, Count::Busy(0));
+    let (old, _) = memory.workers()[0].enter(ticket);
+    assert_eq!(run(&worker, &mut Memory::get()), Outcome::Completed);
+    let excess = crate::shared::requests::excess(&*memory);
+    assert!(excess.iter().all(|(_, excess)| *excess == 0), "nothing is to be repaired");
+    drop((worker, old));
+    engine.join().unwrap();
+    assert_eq!(memory.workers()[0].busy.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[test]
+fn beyond_max_inflight_requests_are_refused_before_anything_is_read() {
+    let (config, engine) = engine(vec![vec![answer(b"one"), answer(b"two")]]);
+    let layout = Layout { workers: 1, requests: 4, ..Layout::default() };
+    let memory = Arc::new(Heap::new(layout));
+    let config = Ajp13Config { max_inflight: Some(1), retries: 5, ..config };
+    let worker = Worker::new(config, Names::default(), memory.clone(), 0);
+    let state = &memory.workers()[0];
+    let count = || state.inflight.count.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(run(&worker, &mut Memory::get()), Outcome::Completed);
+    assert_eq!(count(), 0);
+    state.inflight.count.store(1, std::sync::atomic::Ordering::Relaxed);
+    for (now, level, refused) in [(100, "[error]", 1), (159, "[debug]", 1), (160, "[error]", 2)] {
+        let mut request = Memory::post(b"body");
+        request.now.set(now);
+        assert_eq!(run(&worker, &mut request), Outcome::Refused(503));
+        let line =
+            format!("{level} (w) max_inflight: the engine serves as many requests as it may");
+        assert_eq!(request.logged(&line), 1, "{:?}", request.log);
+        let numbers = format!("inflight=1 limit=1 refused={refused} outcome=503");
+        assert_eq!(request.logged(&numbers), 1, "{:?}", request.log);
+        assert_eq!((request.body.len(), request.pauses.borrow().len()), (1, 0));
+    }
+    assert_eq!(count(), 1);
+    state.inflight.count.store(0, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(run(&worker, &mut Memory::get()), Outcome::Completed);
+    drop(worker);
+    assert_eq!(engine.join().unwrap().len(), 1, "one connection for all");
 }
 
 #[test]

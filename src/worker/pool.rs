@@ -112,6 +112,13 @@ impl Pool {
         self.state().idle.len()
     }
 
+    /// Closes all idle connections.
+    pub(super) fn close_idle(&self) {
+        let idle = mem::take(&mut self.state().idle);
+        // Not while others wait for the lock.
+        drop(idle);
+    }
+
     /// Whether a slot is free.
     pub(super) fn has_slot(&self) -> bool {
         self.state().slots < self.size

@@ -29,6 +29,7 @@ pub(super) struct Memory {
     pub uri: &'static str,
     pub route: Option<&'static str>,
     pub is_tls: bool,
+    pub client_address: Option<&'static str>,
     pub now: Cell<u64>,
     pub policy: Policy<'static>,
     pub environment: Vec<(&'static [u8], &'static [u8])>,
@@ -84,6 +85,7 @@ impl Request for Memory {
             protocol: b"HTTP/1.1",
             uri: self.uri.as_bytes(),
             query: self.query.map(str::as_bytes),
+            client: Some(self.client_address.unwrap_or("127.0.0.1").as_bytes()),
             remote_addr: Some(b"127.0.0.1"),
             remote_host: None,
             remote_port: Some(b"1"),
@@ -237,7 +239,7 @@ pub(super) fn read_packet(stream: &mut TcpStream) -> Option<Vec<u8>> {
     }
 }
 
-pub(super) fn config(port: u16) -> Ajp13Config {
+pub(crate) fn config(port: u16) -> Ajp13Config {
     Ajp13Config {
         name: WorkerName::new(b"w").unwrap(),
         target: Target::Tcp { host: "127.0.0.1".into(), port },
@@ -266,11 +268,13 @@ pub(super) fn config(port: u16) -> Ajp13Config {
         recovery: RecoveryOptions::default(),
         fail_on_status: StatusList::default(),
         busy_limit: None,
+        max_inflight: None,
+        health_check: None,
     }
 }
 
 pub(super) fn worker(config: Ajp13Config) -> Worker {
-    let layout = Layout { workers: 1, ..Layout::default() };
+    let layout = Layout { workers: 1, requests: 8, ..Layout::default() };
     Worker::new(config, Names::default(), Arc::new(Heap::new(layout)), 0)
 }
 

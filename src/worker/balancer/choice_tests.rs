@@ -3,9 +3,10 @@
 
 use super::*;
 use crate::config::balancer::{BalancerConfig, Member};
-use crate::shared::MemberState;
+use crate::shared::{MemberState, State};
 use crate::worker::balancer::testing::{group, label, member};
 
+const NOW: u64 = 1_000_000;
 const ACTIVE: Activation = Activation::Active;
 const DISABLED: Activation = Activation::Disabled;
 const STOPPED: Activation = Activation::Stopped;
@@ -24,7 +25,7 @@ fn session(routes: &[&str]) -> Wish {
 }
 
 fn chosen(group: &Group, wish: &Wish) -> Result<Choice, NoChoice> {
-    group.choose(wish, &group.states())
+    group.choose(wish, &Marks::default(), NOW)
 }
 
 /// The member's name, or a dash.
@@ -39,7 +40,7 @@ fn sequence(group: &Group, wish: &Wish, n: usize) -> String {
     let one = |_| {
         let choice = chosen(group, wish).unwrap();
         let seat = group.seat(choice.place).unwrap();
-        group.charge(&seat, wish.opens_session());
+        group.charge(&seat, wish.opens_session(), NOW);
         seat.config.worker.name.to_string()
     };
     (0..n).map(one).collect()
@@ -207,4 +208,65 @@ fn one_member_needs_no_search() {
     assert!(chosen(&group, &Wish::default()).unwrap().is_sticky);
     state(&group, 0).set_state(State::Error);
     assert_eq!(chosen(&group, &session(&["a"])), Err(NoChoice::NoMember));
+}
+
+#[test]
+fn a_full_member_gets_no_more_and_its_sessions_wait() {
+    let mut members = [member("a.1"), member("a.2"), member("b.1")];
+    for member in &mut members {
+        member.worker.max_inflight = Some(2);
+    }
+    members[2].distance = 1;
+    let full = |group: &Group, places: &[usize]| {
+        for place in places {
+            let inflight = &group.seat(*place).unwrap().worker.inflight;
+            inflight.count.store(2, Ordering::Relaxed);
+        }
+    };
+    let refused = |full| Err(NoChoice::Full(full));
+    let group = with(&members);
+    full(&group, &[0]);
+    assert_eq!(sequence(&group, &Wish::default(), 2), "a.2a.2");
+    assert_eq!(chosen(&group, &session(&["a.1"])), refused(Full::Member(0)));
+    // Its session is one of two.
+    assert_eq!(chosen(&group, &session(&["a.1", "a.2"])), refused(Full::Member(0)));
+    assert_eq!(name(&group, &session(&["a.2", "a.1"])), "a.2");
+    assert_eq!(name(&group, &session(&["a.9"])), "a.2");
+    full(&group, &[1]);
+    assert_eq!(sequence(&group, &Wish::default(), 1), "b.1", "farther away, but free");
+    // Those who would take over the session of a member that is out.
+    state(&group, 0).set_state(State::Error);
+    assert_eq!(chosen(&group, &session(&["a.1"])), refused(Full::Members));
+    full(&group, &[2]);
+    assert_eq!(chosen(&group, &Wish::default()), refused(Full::Members));
+    let stopped = Wish { activations: vec![Some(STOPPED); 3], ..Wish::default() };
+    assert_eq!(chosen(&group, &stopped), Err(NoChoice::NoMember));
+    members[0].redirect = label("b.1");
+    let redirecting = with(&members);
+    state(&redirecting, 0).set_state(State::Error);
+    assert_eq!(name(&redirecting, &session(&["a.1"])), "b.1");
+    full(&redirecting, &[2]);
+    assert_eq!(chosen(&redirecting, &session(&["a.1"])), refused(Full::Member(2)));
+    let one = with(&members[..1]);
+    full(&one, &[0]);
+    assert_eq!(chosen(&one, &Wish::default()), refused(Full::Member(0)));
+}
+
+#[test]
+fn marks_are_of_one_round_or_of_all() {
+    let group = with(&three());
+    let name = |marks: &Marks| group.choose(&session(&["b"]), marks, NOW).map(|c| c.place);
+    let mut marks = Marks::default();
+    marks.add(1, Mark::Failed);
+    assert_ne!(name(&marks), Ok(1));
+    marks.forgive(&[0, 1]);
+    assert_eq!(name(&marks), Ok(1));
+    marks.add(1, Mark::Full);
+    assert_eq!(name(&marks), Err(NoChoice::Full(Full::Member(1))));
+    marks.begin_round();
+    assert_eq!(name(&marks), Ok(1));
+    marks.add(1, Mark::Spent);
+    marks.forgive(&[1]);
+    marks.begin_round();
+    assert_ne!(name(&marks), Ok(1));
 }

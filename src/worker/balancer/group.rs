@@ -2,18 +2,21 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::address::seed;
 use super::method::multipliers;
 use crate::config::balancer::{Activation, BalancerConfig, Member};
-use crate::shared::{BalancerState, Layout, MemberState, Memory, State, WorkerState};
+use crate::shared::{BalancerState, Layout, MemberState, Memory, WorkerState};
 
 /// All that the choice of a member and its consequences need: settings and shared records.
 #[derive(Debug)]
 pub(super) struct Group {
     pub config: BalancerConfig,
     multipliers: Vec<u64>,
+    /// One for each member, of its name.
+    seeds: Vec<u64>,
     memory: Arc<dyn Memory>,
     /// Positions of the balancer's records and of its members' first ones.
     at: Layout,
@@ -31,6 +34,8 @@ pub(super) struct Seat<'g> {
     pub worker: &'g WorkerState,
     /// What one request weighs: the less, the more of them it is to have.
     pub multiplier: u64,
+    /// What tells it from others where addresses decide.
+    pub seed: u64,
 }
 
 impl Seat<'_> {
@@ -50,12 +55,31 @@ impl Group {
     ) -> Self {
         Self {
             multipliers: multipliers(&config.members),
+            seeds: config.members.iter().map(|m| seed(m.worker.name.as_bytes())).collect(),
             config,
             memory,
             at,
             offset: AtomicUsize::new(0),
             maintain: maintain.map(|time| time.as_secs().max(1)),
         }
+    }
+
+    /// The same members with other settings.
+    pub(super) fn renew(&self, config: BalancerConfig) -> Self {
+        Self {
+            multipliers: multipliers(&config.members),
+            seeds: self.seeds.clone(),
+            config,
+            memory: Arc::clone(&self.memory),
+            at: self.at,
+            offset: AtomicUsize::new(self.offset.load(Ordering::Relaxed)),
+            maintain: self.maintain,
+        }
+    }
+
+    /// Position of the balancer's record.
+    pub(super) fn position(&self) -> usize {
+        self.at.balancers
     }
 
     /// The balancer's own record.
@@ -67,10 +91,16 @@ impl Group {
     pub(super) fn seats(&self) -> impl Iterator<Item = Seat<'_>> {
         let states = self.memory.members().get(self.at.members..).unwrap_or_default();
         let workers = self.memory.workers().get(self.at.workers..).unwrap_or_default();
-        let records = states.iter().zip(workers).zip(&self.multipliers);
-        self.config.members.iter().zip(records).map(|(config, ((state, worker), multiplier))| {
-            Seat { config, state, worker, multiplier: *multiplier }
-        })
+        let records = states.iter().zip(workers).zip(&self.multipliers).zip(&self.seeds);
+        self.config.members.iter().zip(records).map(
+            |(config, (((state, worker), multiplier), seed))| Seat {
+                config,
+                state,
+                worker,
+                multiplier: *multiplier,
+                seed: *seed,
+            },
+        )
     }
 
     /// One member by its place.
@@ -80,11 +110,13 @@ impl Group {
             state: self.memory.members().get(self.at.members.checked_add(place)?)?,
             worker: self.memory.workers().get(self.at.workers.checked_add(place)?)?,
             multiplier: *self.multipliers.get(place)?,
+            seed: *self.seeds.get(place)?,
         })
     }
 
-    /// The states of all members as a request sees them.
-    pub(super) fn states(&self) -> Vec<State> {
+    /// The states of all members.
+    #[cfg(test)]
+    pub(super) fn states(&self) -> Vec<crate::shared::State> {
         self.seats().map(|seat| seat.state.state()).collect()
     }
 }

@@ -5,10 +5,14 @@
 //! | Request | its weight | it is sent |
 //! | Sessions, Next | its weight if it seems to open a session | it is sent |
 //! | Traffic | its bytes in both directions, weighted | it is done |
-//! | Busyness | its weight | while it runs |
+//! | Busyness | its weight | while it runs, from the connection on |
+//! | Address | nothing | never: the client's address decides |
+//!
+//! A member that recovered weighs more for some time (`slow_start`): it comes to a tenth of its share
+//! at first, and to all of it in the end.
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::group::{Group, Seat};
 use crate::config::balancer::{Activation, BalanceMethod, Member};
@@ -16,8 +20,10 @@ use crate::config::balancer::{Activation, BalanceMethod, Member};
 /// What a request weighs at each member, so that members with twice the factor get twice the load.
 pub(super) fn multipliers(members: &[Member]) -> Vec<u64> {
     let factors = || members.iter().map(|member| u64::from(member.lbfactor.max(1)));
-    // Factors that no sane configuration has may have a common multiple that is too large; the
-    // weights are then as exact as 32 bits allow.
+    // Loads are sums of weights, or of bytes times weights, in 64 bits: beyond 32 bits of weight a busy
+    // minute would overflow them, as it does in C mod_jk. So the weights of factors without a smaller
+    // common multiple are rounded: the share of a factor of 1,000 is then wrong by a quarter of a
+    // millionth, that of a million by 0.03 %.
     let common = factors().try_fold(1, lowest_common_multiple).unwrap_or(u64::from(u32::MAX));
     factors().map(|factor| common.checked_div(factor).unwrap_or(1).max(1)).collect()
 }
@@ -28,6 +34,35 @@ fn lowest_common_multiple(a: u64, b: u64) -> Option<u64> {
         (divisor, rest) = (rest, divisor.checked_rem(rest)?);
     }
     a.checked_div(divisor)?.checked_mul(b).filter(|multiple| *multiple <= u64::from(u32::MAX))
+}
+
+/// A part of a member's share, more than none of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    pub part: u64,
+    pub whole: u64,
+}
+
+impl Part {
+    /// What a load counts as, so that less of it fills the part.
+    fn raise(self, load: u64) -> u64 {
+        let raised = u128::from(load).saturating_mul(self.whole.into());
+        let raised = raised.checked_div(self.part.into()).unwrap_or_default();
+        u64::try_from(raised).unwrap_or(u64::MAX)
+    }
+
+    /// The weight of the request with this number: whole numbers that are right on average.
+    fn weight(self, multiplier: u64, number: u64) -> u64 {
+        let number = number.checked_rem(self.part).unwrap_or_default();
+        let until = |requests: u64| self.raise(multiplier.saturating_mul(requests));
+        until(number.saturating_add(1)).saturating_sub(until(number))
+    }
+}
+
+/// Adds to a load. A sum that is too large stays at the end of the range.
+fn add(load: &AtomicU64, more: u64) {
+    let sum = |load: u64| Some(load.saturating_add(more));
+    let _ = load.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum);
 }
 
 impl Group {
@@ -43,44 +78,100 @@ impl Group {
         }
     }
 
-    /// Counts a request that is sent to a member. `opens_session`: it has no session id and a
-    /// response may bring one.
-    pub(super) fn charge(&self, seat: &Seat<'_>, opens_session: bool) {
-        seat.worker.used.fetch_add(1, Ordering::Relaxed);
-        if opens_session {
-            seat.state.sessions.fetch_add(1, Ordering::Relaxed);
-        }
-        if self.counts_at_start(opens_session) {
-            seat.state.lb_value.fetch_add(seat.multiplier, Ordering::Relaxed);
+    /// The load of a member for a choice at `now`: in proportion to the part of its share that it has
+    /// come to.
+    pub(super) fn load_at(&self, seat: &Seat<'_>, now: u64) -> u64 {
+        let load = self.load(seat);
+        match self.config.method {
+            BalanceMethod::Busyness => {
+                // Fractions count where some weigh more.
+                let fine = load.saturating_mul(1 << 10);
+                self.part(seat, now).map_or(fine, |part| part.raise(fine))
+            }
+            _ => load,
         }
     }
 
-    /// Takes back what [`Group::charge`] counted: the request was never sent.
-    pub(super) fn refund(&self, seat: &Seat<'_>, opens_session: bool) {
+    /// The part of its share that a member has come to; `None`: all of it.
+    pub(super) fn part(&self, seat: &Seat<'_>, now: u64) -> Option<Part> {
+        let slow_start = self.config.slow_start.as_secs();
+        let since = seat.state.warming_since.load(Ordering::Relaxed);
+        // After a clock was set back nobody knows how long it has been.
+        let time = now.checked_sub(since).filter(|_| since > 0 && slow_start > 0)?;
+        (time < slow_start).then(|| Part {
+            part: slow_start.saturating_add(time.saturating_mul(9)),
+            whole: slow_start.saturating_mul(10),
+        })
+    }
+
+    /// Whether a member that has not come to its full share leaves a request to others. For methods
+    /// whose loads are no memory of what it had.
+    pub(super) fn leaves_to_others(&self, seat: &Seat<'_>, now: u64) -> bool {
+        let Some(Part { part, whole }) = self.part(seat, now) else { return false };
+        let turn = seat.state.turns.fetch_add(1, Ordering::Relaxed);
+        let taken =
+            |turns: u64| u128::from(turns).saturating_mul(part.into()).checked_div(whole.into());
+        taken(turn) == taken(turn.saturating_add(1))
+    }
+
+    /// Lets a member that has recovered begin with a part of its share.
+    pub(super) fn begin_slow_start(&self, seat: &Seat<'_>, now: u64) {
+        if self.config.slow_start.is_zero() {
+            return;
+        }
+        // It must not get all requests at once because it had none.
+        seat.state.lb_value.fetch_max(self.highest_load(), Ordering::Relaxed);
+        seat.state.turns.store(0, Ordering::Relaxed);
+        seat.state.warming_since.store(now, Ordering::Relaxed);
+    }
+
+    /// The highest load of all members.
+    pub(super) fn highest_load(&self) -> u64 {
+        self.seats().map(|seat| self.load(&seat)).max().unwrap_or_default()
+    }
+
+    /// Counts a request that is sent to a member. `opens_session`: it has no session id and a
+    /// response may bring one. Returns the load that it is counted as.
+    pub(super) fn charge(&self, seat: &Seat<'_>, opens_session: bool, now: u64) -> u64 {
+        let turn = seat.worker.used.fetch_add(1, Ordering::Relaxed);
+        if opens_session {
+            seat.state.sessions.fetch_add(1, Ordering::Relaxed);
+        }
+        if !self.counts_at_start(opens_session) {
+            return 0;
+        }
+        let part = self.part(seat, now);
+        let weight = part.map_or(seat.multiplier, |part| part.weight(seat.multiplier, turn));
+        add(&seat.state.lb_value, weight);
+        weight
+    }
+
+    /// Takes back what [`Group::charge`] counted: the request was never sent. `charged`: what it
+    /// returned.
+    pub(super) fn refund(&self, seat: &Seat<'_>, opens_session: bool, charged: u64) {
         seat.worker.used.fetch_sub(1, Ordering::Relaxed);
         if opens_session {
             seat.state.sessions.fetch_sub(1, Ordering::Relaxed);
         }
-        if self.counts_at_start(opens_session) {
-            let less = |value: u64| Some(value.saturating_sub(seat.multiplier));
-            let value = &seat.state.lb_value;
-            let _ = value.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-        }
+        let less = |value: u64| Some(value.saturating_sub(charged));
+        let value = &seat.state.lb_value;
+        let _ = value.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     fn counts_at_start(&self, opens_session: bool) -> bool {
         match self.config.method {
             BalanceMethod::Request => true,
             BalanceMethod::Sessions | BalanceMethod::Next => opens_session,
-            BalanceMethod::Traffic | BalanceMethod::Busyness => false,
+            BalanceMethod::Traffic | BalanceMethod::Busyness | BalanceMethod::Address => false,
         }
     }
 
     /// Counts the bytes of a request that is done.
-    pub(super) fn charge_traffic(&self, seat: &Seat<'_>, bytes: u64) {
+    pub(super) fn charge_traffic(&self, seat: &Seat<'_>, bytes: u64, now: u64) {
         if self.config.method == BalanceMethod::Traffic {
             let weighted = bytes.saturating_mul(seat.multiplier);
-            seat.state.lb_value.fetch_add(weighted, Ordering::Relaxed);
+            let weighted = self.part(seat, now).map_or(weighted, |part| part.raise(weighted));
+            add(&seat.state.lb_value, weighted);
         }
     }
 
@@ -96,12 +187,11 @@ impl Group {
             let value = &seat.state.lb_value;
             let _ = value.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |v| Some(by(v)));
         };
-        let highest = || self.seats().map(|seat| self.load(&seat)).max().unwrap_or_default();
         match self.config.method {
-            BalanceMethod::Busyness => 0,
+            BalanceMethod::Busyness | BalanceMethod::Address => 0,
             BalanceMethod::Next => {
                 // As in C mod_jk the highest is that before the lowest is taken away.
-                let before = highest();
+                let before = self.highest_load();
                 let is_usable = |seat: &Seat<'_>| {
                     seat.state.state().is_usable() && seat.activation() == Activation::Active
                 };
@@ -113,16 +203,22 @@ impl Group {
             _ => {
                 let halve = |value: u64| value.checked_shr(halvings).unwrap_or_default();
                 self.seats().for_each(|seat| change(&seat, &halve));
-                highest()
+                self.highest_load()
             }
         }
     }
 }
 
 #[cfg(test)]
+#[path = "slow_start_tests.rs"]
+mod slow_start;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::worker::balancer::testing::{group, member};
+
+    const NOW: u64 = 1_000_000;
 
     fn weights(factors: &[u32]) -> Vec<u64> {
         let members: Vec<Member> =
@@ -156,21 +252,22 @@ mod tests {
             (BalanceMethod::Next, 2),
             (BalanceMethod::Traffic, 40),
             (BalanceMethod::Busyness, 2),
+            (BalanceMethod::Address, 0),
         ] {
             let mut members = [member("a"), member("b")];
             members[1].lbfactor = 2;
             let group = group(&members, |config| config.method = method);
             let seat = group.seat(0).unwrap();
             for opens in [false, true] {
-                group.charge(&seat, opens);
-                group.charge_traffic(&seat, 10);
+                group.charge(&seat, opens, NOW);
+                group.charge_traffic(&seat, 10, NOW);
             }
-            group.charge(&seat, false);
+            group.charge(&seat, false, NOW);
             let _running = seat.worker.enter(None);
             assert_eq!(loads(&group), [expected, 0], "{method:?}");
             assert_eq!(seat.state.sessions.load(Ordering::Relaxed), 1);
-            group.charge(&seat, true);
-            group.refund(&seat, true);
+            let charged = group.charge(&seat, true, NOW);
+            group.refund(&seat, true, charged);
             assert_eq!(loads(&group), [expected, 0], "{method:?}");
         }
     }

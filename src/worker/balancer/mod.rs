@@ -5,7 +5,8 @@
 //! group    the members with what all processes know of them; no sockets
 //! method   what a member has had of the load        sticky   where a session is
 //! choice   the member for a request                 state    what follows from a result
-//! tell     what engine, client and log are told
+//! tell     what engine, client and log are told      admin     what an administrator sees and does
+//! address  the member of a client's address
 //! ```
 //!
 //! Nothing on the path of a request takes a lock: members are atomics that all processes see
@@ -13,6 +14,8 @@
 //! the members that it has tried.
 #![forbid(unsafe_code)]
 
+mod address;
+mod admin;
 mod choice;
 mod group;
 mod method;
@@ -23,7 +26,8 @@ mod state;
 mod sticky;
 mod tell;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
+pub use admin::MemberRecord;
 pub use serve::Balancer;
 pub use tell::{Report, Snapshot};

@@ -6,21 +6,24 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::choice::{Choice, NoChoice, Wish};
+use super::address::Address;
+use super::choice::{Choice, Full, Mark, Marks, NoChoice, Wish};
 use super::group::Group;
 use super::state::{Ending, Flip};
 use super::sticky::{Session, session};
 use super::tell::{Report, text};
 use crate::config::WorkerName;
-use crate::config::balancer::{Activation, BalancerConfig};
+use crate::config::balancer::{Activation, BalanceMethod, BalancerConfig};
 use crate::host::{Balancing, Request};
 use crate::jk_log;
 use crate::log::{Level, Log};
 use crate::net::NameCache;
-use crate::shared::{Layout, Memory, State};
+use crate::shared::requests::Count;
+use crate::shared::{Admission, Layout, Memory, State};
 use crate::worker::buffers::Buffers;
 use crate::worker::error::Failure;
 use crate::worker::forward::{Outcome, Parcel, Serving, Worker};
+use crate::worker::health::Engine;
 use crate::worker::prepare::Routing;
 
 /// A configured balancer with its members' connections in this process.
@@ -28,18 +31,17 @@ use crate::worker::prepare::Routing;
 pub struct Balancer {
     pub(super) group: Group,
     /// One for each member, in their order.
-    workers: Vec<Worker>,
+    pub(super) workers: Vec<Worker>,
     /// The smallest packet size of all members, bytes.
-    packet: usize,
+    pub(super) packet: usize,
 }
 
 /// State of one request over all its members.
 struct Trial<'b> {
     wish: Wish,
-    /// The members as this request sees them.
-    states: Vec<State>,
-    /// Members that may have executed the request; they do not get it again.
-    spent: Vec<bool>,
+    marks: Marks,
+    /// The request among those of all members, where their number is limited.
+    admission: Option<Admission<'b>>,
     /// Rounds before this one, and attempts in this one.
     round: u32,
     attempt: u32,
@@ -62,6 +64,8 @@ enum Next {
     Another,
     /// Another choice; the member was not tried.
     Again,
+    /// No member will do.
+    Nobody(NoChoice),
 }
 
 impl Balancer {
@@ -118,13 +122,36 @@ impl Balancer {
         }
     }
 
+    /// Its members' engines, in their order.
+    pub fn engines(&self) -> impl Iterator<Item = Engine<'_>> + Clone {
+        let member = |(place, worker)| Engine::Member { balancer: self, place, worker };
+        self.workers.iter().enumerate().map(member)
+    }
+
+    /// Draws the consequences of a check of a member's engine. `is_news`: the one before it ended
+    /// otherwise. `unix`: now, seconds since 1970.
+    pub(in crate::worker) fn settle_check(
+        &self,
+        place: usize,
+        is_good: bool,
+        is_news: bool,
+        unix: u64,
+        log: &impl Log,
+    ) {
+        if let Some(flip) = self.group.settle_check(place, is_good, is_news, unix) {
+            let why =
+                if is_good { "its engine answers a ping" } else { "its engine answers no ping" };
+            self.log_flip(log, flip, why);
+        }
+    }
+
     /// Serves `request`. Logs what fails.
     pub fn serve<R: Request>(&self, buffers: &Buffers, request: &mut R) -> (Outcome, Report<'_>) {
-        let members = self.workers.len();
+        self.look(request);
         let mut trial = Trial {
             wish: self.wish(request),
-            states: self.look(request),
-            spent: vec![false; members],
+            marks: Marks::default(),
+            admission: None,
             round: 0,
             attempt: 0,
             was_forced: false,
@@ -140,21 +167,30 @@ impl Balancer {
                     break;
                 }
                 request.pause(self.config().retry_interval);
-                trial.states = self.look(request);
-                trial.forget_spent();
+                self.look(request);
+                trial.marks.begin_round();
                 trial.attempt = 0;
             }
-            let next = match self.group.choose(&trial.wish, &trial.states) {
+            let next = match self.choose(&trial, request.now()) {
                 Ok(choice) => self.attempt(&mut trial, &mut parcel, request, choice),
-                Err(no_choice) => {
-                    why = no_choice;
-                    self.force(&mut trial, request)
-                }
+                Err(no_choice) => Next::Nobody(no_choice),
             };
             match next {
                 Next::Done(outcome) => return (outcome, trial.report),
                 Next::Another => trial.attempt = trial.attempt.saturating_add(1),
                 Next::Again => {}
+                // Where somebody is sound but has enough to do, those in error are left alone.
+                Next::Nobody(NoChoice::Full(full)) => {
+                    self.log_full(request, full);
+                    request.retract();
+                    return (Outcome::Refused(503), trial.report);
+                }
+                Next::Nobody(no_choice) => {
+                    why = no_choice;
+                    if !self.force(&mut trial, request) {
+                        trial.attempt = trial.attempt.saturating_add(1);
+                    }
+                }
             }
         }
         let status = trial.failed.as_ref().map_or(503, |failed| failed.status);
@@ -169,8 +205,8 @@ impl Balancer {
         members.min(self.config().lb_retries)
     }
 
-    /// The states of all members now.
-    fn look<R: Request>(&self, request: &R) -> Vec<State> {
+    /// Ends states that depend on requests looking.
+    fn look<R: Request>(&self, request: &R) {
         let has_slot =
             |place: usize| self.workers.get(place).is_some_and(|worker| worker.pool().has_slot());
         self.group.end_busy(has_slot);
@@ -179,7 +215,35 @@ impl Balancer {
                 self.log_flip(request, flip, "time");
             }
         }
-        self.group.states()
+    }
+
+    /// Chooses a member. `now`: seconds since 1970.
+    fn choose(&self, trial: &Trial<'_>, now: u64) -> Result<Choice, NoChoice> {
+        let limit = self.config().max_inflight;
+        let is_full = || self.group.state().is_some_and(|state| state.inflight.is_full(limit));
+        // A request that must wait for its client's body should not do so in vain.
+        if trial.admission.is_none() && is_full() {
+            return Err(NoChoice::Full(Full::Balancer));
+        }
+        self.group.choose(&trial.wish, &trial.marks, now)
+    }
+
+    /// Counts a request in among those of all members, where their number is limited.
+    fn admit<'b>(&'b self, trial: &mut Trial<'b>) -> Result<(), NoChoice> {
+        if trial.admission.is_some() {
+            return Ok(());
+        }
+        let count = Count::BalancerInflight(self.group.position());
+        let inflight = self.group.state().map(|state| &state.inflight);
+        let Some((limit, inflight)) = self.config().max_inflight.zip(inflight) else {
+            return Ok(());
+        };
+        let Some(ticket) = self.workers.first().and_then(|worker| worker.ticket(count)) else {
+            // Records are many more than requests.
+            return Ok(());
+        };
+        trial.admission = inflight.enter(limit, ticket);
+        trial.admission.as_ref().map(|_| ()).ok_or(NoChoice::Full(Full::Balancer))
     }
 
     fn wish<R: Request>(&self, request: &R) -> Wish {
@@ -199,7 +263,14 @@ impl Balancer {
                 "({name}) empty_session: the request has a session id without a character"
             );
         }
-        Wish { session, stateless: policy.stateless, activations: self.activations(&policy) }
+        let address = (config.method == BalanceMethod::Address)
+            .then(|| Address::new(request.facts().client.unwrap_or_default()));
+        Wish {
+            session,
+            stateless: policy.stateless,
+            activations: self.activations(&policy),
+            address,
+        }
     }
 
     /// What the rule says about the members, in their order.
@@ -221,10 +292,11 @@ impl Balancer {
         self.workers.iter().map(of_member).collect()
     }
 
-    /// Where nobody is left: members in error are given a chance, once for a request.
-    fn force<R: Request>(&self, trial: &mut Trial<'_>, request: &R) -> Next {
+    /// Where nobody is left: members in error are given a chance, once for a request. Returns
+    /// whether this was the time for that.
+    fn force<R: Request>(&self, trial: &mut Trial<'_>, request: &R) -> bool {
         if trial.was_forced {
-            return Next::Another;
+            return false;
         }
         trial.was_forced = true;
         let forced = self.group.force();
@@ -232,12 +304,12 @@ impl Balancer {
             let flip = Flip { place: *place, from: State::Error, to: State::Force };
             self.log_flip(request, flip, "nobody else is left");
         }
-        if forced.is_empty() {
-            return Next::Another;
+        trial.marks.forgive(&forced);
+        if !forced.is_empty() {
+            trial.report.last = None;
         }
-        trial.set_states(&forced, State::Force);
-        trial.report.last = None;
-        Next::Again
+        // Where there is nothing to force another request may have done so just now.
+        true
     }
 
     /// Has a member try.
@@ -250,7 +322,7 @@ impl Balancer {
     ) -> Next {
         let place = choice.place;
         let (Some(seat), Some(worker)) = (self.group.seat(place), self.workers.get(place)) else {
-            trial.set_states(&[place], State::Error);
+            trial.marks.add(place, Mark::Failed);
             return Next::Again;
         };
         let name = &worker.config().name;
@@ -269,18 +341,25 @@ impl Balancer {
         let now = request.now();
         let mut serving = Serving::new(worker, request, routing, parcel);
         let prepared = serving.prepare();
-        if prepared.is_ok()
-            && let Err(state) = self.group.claim(&seat, now)
-        {
-            trial.set_states(&[place], state);
-            return Next::Again;
+        if prepared.is_ok() {
+            if let Err(full) = self.admit(trial) {
+                return Next::Nobody(full);
+            }
+            if !serving.admit() {
+                trial.marks.add(place, Mark::Full);
+                return Next::Again;
+            }
+            if self.group.claim(&seat, now).is_err() {
+                trial.marks.add(place, Mark::Failed);
+                return Next::Again;
+            }
         }
         trial.report.route = Some(route.clone());
         if let Err(failure) = prepared {
             return Next::Done(serving.give_up(&failure));
         }
         let opens_session = trial.wish.opens_session();
-        self.group.charge(&seat, opens_session);
+        let charged = self.group.charge(&seat, opens_session, now);
         let is_test = seat.state.state() == State::Probe;
         let result = serving.run(is_test);
         let goes_on = match &result {
@@ -303,9 +382,9 @@ impl Balancer {
             Err(failure) => (ending(failure), failure.is_retryable() || failure.is_saturation()),
         };
         if ending == Ending::NoSlot {
-            self.group.refund(&seat, opens_session);
+            self.group.refund(&seat, opens_session, charged);
         }
-        self.group.charge_traffic(&seat, traffic);
+        self.group.charge_traffic(&seat, traffic, request.now());
         let others = seat.worker.busy.load(Ordering::Relaxed);
         if let Some(flip) = self.group.settle(place, ending, others, request.now()) {
             self.log_flip(request, flip, ending.text());
@@ -316,10 +395,7 @@ impl Balancer {
         if let Some(outcome) = outcome {
             return Next::Done(outcome);
         }
-        if !is_unsent && let Some(spent) = trial.spent.get_mut(place) {
-            *spent = true;
-        }
-        trial.set_states(&[place], State::Error);
+        trial.marks.add(place, if is_unsent { Mark::Failed } else { Mark::Spent });
         let status = result.err().and_then(|failure| failure.http_status());
         trial.failed = Some(Failed { member: name, status: status.unwrap_or(503) });
         Next::Another
@@ -329,27 +405,6 @@ impl Balancer {
     fn is_last(&self, trial: &Trial<'_>) -> bool {
         let in_round = trial.attempt.saturating_add(1);
         in_round >= self.attempts() && trial.round.saturating_add(1) >= self.config().retries
-    }
-}
-
-impl Trial<'_> {
-    /// Marks members for this request only.
-    fn set_states(&mut self, places: &[usize], state: State) {
-        for place in places {
-            let is_spent = self.spent.get(*place).is_some_and(|spent| *spent);
-            if let Some(known) = self.states.get_mut(*place) {
-                *known = if is_spent { State::Error } else { state };
-            }
-        }
-    }
-
-    /// Takes the members out that may have executed the request.
-    fn forget_spent(&mut self) {
-        for (state, spent) in self.states.iter_mut().zip(&self.spent) {
-            if *spent {
-                *state = State::Error;
-            }
-        }
     }
 }
 

@@ -318,3 +318,123 @@ fn the_administrators_route_is_told_unless_another_member_serves() {
         assert_eq!(report.route.as_deref(), Some(told.as_bytes()), "{route}");
     }
 }
+
+#[test]
+fn a_full_member_is_passed_over_and_stays_as_it_is() {
+    let scene = scene(vec![unused(), vec![vec![answer(b"b")]]], |config| {
+        config.members[0].worker.max_inflight = Some(1);
+        config.retries = 5;
+    });
+    let inflight = |place: usize| &scene.balancer.group.seat(place).unwrap().worker.inflight.count;
+    inflight(0).store(1, Ordering::Relaxed);
+    let mut request = Client::get();
+    assert_eq!(scene.ask(&mut request).0, Outcome::Completed);
+    assert_eq!((&request.client[..], request.logged("failover")), (&b"b"[..], 0));
+    // Its session cannot go elsewhere, and nobody waits.
+    for level in ["[error]", "[debug]"] {
+        let mut request = Client { uri: "/x;jsessionid=1.a", ..Client::get() };
+        request.now.set(1000);
+        let (outcome, report) = scene.ask(&mut request);
+        assert_eq!(outcome, Outcome::Refused(503));
+        assert!(report.last.is_none() && request.pauses.borrow().is_empty());
+        let line = format!("{level} (lb) max_inflight: the member of the session may not have");
+        assert_eq!(request.logged(&line), 1, "{:?}", request.log);
+        assert_eq!(request.logged("member=a:1/1 refused=1 outcome=503"), 1);
+    }
+    assert_eq!(scene.states(), ["OK/IDLE", "OK"]);
+    assert_eq!(inflight(0).load(Ordering::Relaxed), 1);
+    let used = scene.balancer.group.seat(0).unwrap().worker.used.load(Ordering::Relaxed);
+    assert_eq!(used, 0, "it was not chosen");
+    scene.end();
+}
+
+#[test]
+fn where_all_are_full_nobody_in_error_is_tried() {
+    let scene = scene(vec![unused(), unused()], |config| {
+        config.members[0].worker.max_inflight = Some(2);
+        config.retries = 5;
+    });
+    scene.balancer.group.seat(0).unwrap().worker.inflight.count.store(2, Ordering::Relaxed);
+    scene.balancer.group.seat(1).unwrap().state.set_state(State::Error);
+    let mut request = Client::get();
+    assert_eq!(scene.ask(&mut request).0, Outcome::Refused(503));
+    assert!(request.pauses.borrow().is_empty());
+    assert_eq!(request.logged("max_inflight: no usable member may have another request"), 1);
+    assert_eq!(request.logged("members=a:2/2,b:0/- refused=1"), 1, "{:?}", request.log);
+    assert_eq!(scene.states(), ["OK/IDLE", "ERR"]);
+}
+
+#[test]
+fn all_members_together_have_a_limit() {
+    let scene = scene(vec![unused(), vec![vec![answer(b"b")]]], |config| {
+        config.max_inflight = Some(1);
+        config.members[1].worker.max_inflight = Some(1);
+    });
+    let all = &scene.balancer.group.state().unwrap().inflight.count;
+    // Over all attempts it is one request.
+    assert_eq!(scene.ask(&mut Client::get()).0, Outcome::Completed);
+    assert_eq!(all.load(Ordering::Relaxed), 0);
+    all.store(1, Ordering::Relaxed);
+    let mut request = Client::post(b"body");
+    assert_eq!(scene.ask(&mut request).0, Outcome::Refused(503));
+    assert_eq!(request.logged("inflight=1 limit=1 refused=1 outcome=503"), 1, "{:?}", request.log);
+    assert_eq!(request.body.len(), 1, "nobody waits for the body of a request that is refused");
+    assert_eq!(all.load(Ordering::Relaxed), 1);
+    scene.end();
+}
+
+/// Answers everybody. Its port.
+fn busy_engine() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer_all = |mut stream: std::net::TcpStream| {
+        while crate::worker::testing::read_packet(&mut stream).is_some() {
+            std::io::Write::write_all(&mut stream, &answer(b"")).unwrap();
+        }
+    };
+    // Its threads end with the test's process, if not before.
+    std::thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            std::thread::spawn(move || answer_all(stream));
+        }
+    });
+    port
+}
+
+const CLIENTS: usize = 4;
+
+#[test]
+fn who_comes_while_another_one_forces_the_members_is_served_as_well() {
+    let port = busy_engine();
+    let mut only = member("a");
+    only.worker.target = crate::config::Target::Tcp { host: "127.0.0.1".into(), port };
+    only.worker.pool_size = CLIENTS;
+    let mut config = balancer(&[only]);
+    config.retries = 1;
+    let memory = Arc::new(Heap::new(layout(1)));
+    let balancer = Balancer::new(config, &NameCache::default(), memory, Layout::default(), None);
+    let buffers = Buffers::new(CLIENTS);
+    let state = balancer.group.seat(0).unwrap().state;
+    let barrier = std::sync::Barrier::new(CLIENTS);
+    let refused = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let (balancer, buffers) = (&balancer, &buffers);
+            let (barrier, refused) = (&barrier, &refused);
+            scope.spawn(move || {
+                for _ in 0..100 {
+                    if client == 0 {
+                        state.set_state(State::Error);
+                    }
+                    barrier.wait();
+                    let mut request = Client::get();
+                    if balancer.serve(buffers, &mut request).0 != Outcome::Completed {
+                        refused.fetch_add(1, Ordering::Relaxed);
+                    }
+                    barrier.wait();
+                }
+            });
+        }
+    });
+    assert_eq!(refused.into_inner(), 0);
+}

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::choice::Wish;
+use super::address::Address;
+use super::choice::{Mark, Marks, NoChoice, Wish};
 use super::group::Group;
 use super::state::Ending;
 use super::sticky::Session;
@@ -14,8 +15,9 @@ use super::testing::{balancer, layout, member};
 use crate::config::balancer::{Activation, BalanceMethod, BalancerConfig, Member};
 use crate::shared::{Busy, Heap, Layout, State};
 
-/// Runs, unless the environment variable `JK_SEEDS` says how many.
+/// Runs, and those of `misc/dev long`; the environment variable `JK_SEEDS` says otherwise.
 const SEEDS: u64 = 256;
+const SEEDS_OF_LONG: u64 = 10_000;
 const STEPS: usize = 400;
 const PROCESSES: usize = 3;
 /// `worker.maintain`, and the longest time between two looks of any process, seconds.
@@ -72,8 +74,9 @@ struct Running {
     process: usize,
     place: usize,
     wish: Wish,
-    states: Vec<State>,
+    marks: Marks,
     was_forced: bool,
+    charged: u64,
 }
 
 struct World {
@@ -90,13 +93,23 @@ struct World {
     served: Vec<u64>,
 }
 
+/// A limit that is reached, or none.
+fn limit(random: &mut Random) -> Option<u32> {
+    random.one_in(3).then(|| 1 + u32::try_from(random.below(4)).unwrap())
+}
+
 fn random_config(random: &mut Random) -> BalancerConfig {
     let count = 2 + random.place(4);
     let members: Vec<Member> = (0..count)
-        .map(|place| Member {
-            lbfactor: 1 + u32::try_from(random.below(4)).unwrap(),
-            distance: i32::from(random.one_in(4)),
-            ..member(&format!("d{}.{place}", place % 2))
+        .map(|place| {
+            let mut member = Member {
+                lbfactor: 1 + u32::try_from(random.below(4)).unwrap(),
+                distance: i32::from(random.one_in(4)),
+                ..member(&format!("d{}.{place}", place % 2))
+            };
+            member.worker.max_inflight = limit(random);
+            member.worker.health_check = random.one_in(3).then(|| Duration::from_secs(5));
+            member
         })
         .collect();
     let methods = [
@@ -105,9 +118,12 @@ fn random_config(random: &mut Random) -> BalancerConfig {
         BalanceMethod::Busyness,
         BalanceMethod::Sessions,
         BalanceMethod::Next,
+        BalanceMethod::Address,
     ];
     BalancerConfig {
-        method: methods[random.place(5)],
+        method: methods[random.place(6)],
+        slow_start: Duration::from_secs(random.below(2) * random.below(90)),
+        max_inflight: limit(random).map(|limit| limit * 2),
         recover_time: Duration::from_secs(1 + random.below(90)),
         error_escalation_time: Duration::from_secs(random.below(60)),
         max_reply_timeouts: Some(u32::try_from(random.below(3)).unwrap()),
@@ -145,26 +161,40 @@ impl World {
         } else {
             Vec::new()
         };
-        Wish { session, stateless: self.random.one_in(8), activations }
+        let address = (group.config.method == BalanceMethod::Address).then(|| self.address());
+        Wish { session, stateless: self.random.one_in(8), activations, address }
+    }
+
+    fn address(&mut self) -> Address {
+        Address::new(self.random.below(1 << 32).to_string().as_bytes())
     }
 
     /// A request looks for a member, and gets it or gives up.
     fn elect(&mut self, group: &Group, mut request: Running) {
+        let all = &group.state().unwrap().inflight;
+        if all.is_full(group.config.max_inflight) {
+            return;
+        }
         for _ in 0..20 {
-            let Ok(choice) = group.choose(&request.wish, &request.states) else {
-                if request.was_forced {
+            let choice = match group.choose(&request.wish, &request.marks, self.now) {
+                Ok(choice) => choice,
+                Err(NoChoice::Full(_)) => {
+                    let limits = group.config.members.iter().map(|m| m.worker.max_inflight);
+                    assert!(limits.flatten().count() > 0, "refused without a limit");
                     return;
                 }
-                request.was_forced = true;
-                for place in group.force() {
-                    request.states[place] = State::Force;
+                Err(_) if request.was_forced => return,
+                Err(_) => {
+                    request.was_forced = true;
+                    let forced = group.force();
+                    request.marks.forgive(&forced);
+                    continue;
                 }
-                continue;
             };
             let seat = group.seat(choice.place).unwrap();
             let before = seat.state.state();
-            if let Err(state) = group.claim(&seat, self.now) {
-                request.states[choice.place] = state;
+            if group.claim(&seat, self.now).is_err() {
+                request.marks.add(choice.place, Mark::Failed);
                 continue;
             }
             let activation = request.wish.activation(choice.place, &seat);
@@ -175,8 +205,10 @@ impl World {
                 self.tested_since[choice.place] = Some(self.now);
                 assert_eq!(self.tests[choice.place], 1, "a crowd tests a member");
             }
-            group.charge(&seat, request.wish.opens_session());
+            request.charged = group.charge(&seat, request.wish.opens_session(), self.now);
             keep(seat.worker.enter(None).0);
+            all.count.fetch_add(1, Ordering::Relaxed);
+            seat.worker.inflight.count.fetch_add(1, Ordering::Relaxed);
             request.place = choice.place;
             self.running.push(request);
             return;
@@ -193,8 +225,8 @@ impl World {
     fn request(&mut self, groups: &[Group], process: usize, wish: Wish) {
         let group = &groups[process];
         group.end_busy(|_| true);
-        let states = group.states();
-        let request = Running { process, place: 0, wish, states, was_forced: false };
+        let marks = Marks::default();
+        let request = Running { process, place: 0, wish, marks, was_forced: false, charged: 0 };
         self.elect(group, request);
     }
 
@@ -207,28 +239,28 @@ impl World {
         let mut request = self.running.swap_remove(at);
         let (group, place) = (&groups[request.process], request.place);
         let seat = group.seat(place).unwrap();
-        leave(&seat.worker.busy);
+        uncount(group, place);
         let ending = self.engines[place].ending();
-        group.charge_traffic(&seat, 1000);
-        let sound = |group: &Group| {
-            let is_sound = |(_, state): &(usize, State)| -> bool { state.is_sound() };
-            let states = group.states().into_iter().enumerate().filter(is_sound);
-            let can_serve = states.filter(|(other, _)| {
-                *other == place || group.seat(*other).unwrap().activation() == Activation::Active
-            });
-            can_serve.map(|(place, _)| place).collect::<Vec<_>>()
-        };
-        let before = sound(group);
+        if self.random.one_in(20) {
+            // It was never sent after all.
+            group.refund(&seat, request.wish.opens_session(), request.charged);
+        }
+        group.charge_traffic(&seat, 1000, self.now);
+        let before = sound(group, place);
         let since = seat.state.first_error_time.load(Ordering::Relaxed);
         let others = seat.worker.busy.load(Ordering::Relaxed);
         group.settle(place, ending, others, self.now);
         if before == [place] && since == 0 {
-            assert_eq!(sound(group), [place], "one request took out the last member: {ending:?}");
+            assert_eq!(
+                sound(group, place),
+                [place],
+                "one request took out the last member: {ending:?}"
+            );
         }
         if ending == Ending::Done {
             self.served[place] += 1;
         } else if self.random.one_in(2) {
-            request.states[place] = State::Error;
+            request.marks.add(place, Mark::Failed);
             self.elect(group, request);
         }
     }
@@ -260,28 +292,74 @@ impl World {
         self.now += 1 + self.random.below(LONGEST_STEP);
         let process = self.random.place(PROCESSES);
         groups[process].maintain(self.now);
+        self.ping(&groups[process]);
+    }
+
+    /// Engines are checked where it is time for that.
+    fn ping(&mut self, group: &Group) {
+        for (place, engine) in self.engines.clone().into_iter().enumerate() {
+            let seat = group.seat(place).unwrap();
+            let Some(interval) = seat.config.worker.health_check else { continue };
+            let last = seat.worker.checked.load(Ordering::Relaxed);
+            if self.now - last < interval.as_secs() {
+                continue;
+            }
+            seat.worker.checked.store(self.now, Ordering::Relaxed);
+            let is_good = engine != Engine::Refuses;
+            let failing = u32::from(!is_good);
+            let is_news = seat.worker.is_failing.swap(failing, Ordering::Relaxed) != failing;
+            let is_last = sound(group, place) == [place];
+            let since = seat.state.first_error_time.load(Ordering::Relaxed);
+            let before = seat.state.state();
+            let unfit = seat.state.is_unfit.load(Ordering::Relaxed) != 0;
+            group.settle_check(place, is_good, is_news, self.now);
+            let after = seat.state.state();
+            if is_last && since == 0 {
+                assert_ne!(after, State::Error, "a check took out the last member");
+            }
+            if is_good && before == State::Error && !unfit {
+                assert_eq!(after, State::Ok, "a good check without effect");
+            }
+            assert!(is_good || before != State::Error || after == State::Error);
+        }
     }
 
     /// A request ends without a word about its member, as one does within a panic.
     fn lose(&mut self, groups: &[Group]) {
         if let Some(request) = self.running.pop() {
-            leave(&groups[0].seat(request.place).unwrap().worker.busy);
+            uncount(&groups[0], request.place);
         }
     }
 
     fn check(&mut self, groups: &[Group]) {
         let config = &groups[0].config;
+        let all = groups[0].state().unwrap().inflight.count.load(Ordering::Relaxed);
+        assert_eq!(usize::try_from(all).unwrap(), self.running.len(), "in flight at all");
+        assert!(all <= config.max_inflight.unwrap_or(u32::MAX), "too many in flight");
         for (place, seat) in groups[0].seats().enumerate() {
             let running = self.running.iter().filter(|request| request.place == place).count();
             let busy = seat.worker.busy.load(Ordering::Relaxed);
             assert_eq!(usize::try_from(busy).unwrap(), running, "busy of member {place}");
+            let inflight = seat.worker.inflight.count.load(Ordering::Relaxed);
+            let most = seat.config.worker.max_inflight.unwrap_or(u32::MAX);
+            assert!(inflight == busy && inflight <= most, "in flight at member {place}");
+            if let Some(part) = groups[0].part(&seat, self.now) {
+                assert!(part.part > 0 && part.part < part.whole, "{part:?}");
+                let since = seat.state.warming_since.load(Ordering::Relaxed);
+                assert!(self.now - since < config.slow_start.as_secs(), "slow without end");
+            }
             let state = seat.state.state();
             if state != State::Probe {
                 self.tests[place] = 0;
                 self.tested_since[place] = None;
             }
+            let is_pinged = seat.config.worker.health_check.is_some()
+                && seat.state.is_unfit.load(Ordering::Relaxed) == 0;
             if state != State::Error {
                 self.error_since[place] = None;
+            } else if is_pinged && self.engines[place] == Engine::Refuses {
+                // Nobody need test it.
+                self.error_since[place] = Some(self.now);
             } else {
                 let last = seat.state.last_error_time.load(Ordering::Relaxed);
                 let since = last.max(*self.error_since[place].get_or_insert(self.now));
@@ -305,7 +383,8 @@ impl World {
             seat.state.set_activation(None);
         }
         let config = &groups[0].config;
-        let bound = config.recover_time.as_secs() + 3 * MAINTAIN + LONGEST_STEP;
+        let rest = config.recover_time + config.slow_start;
+        let bound = rest.as_secs() + 3 * MAINTAIN + LONGEST_STEP;
         let end = self.now + bound + config.error_escalation_time.as_secs();
         while self.now < end {
             self.wait(groups);
@@ -324,11 +403,15 @@ impl World {
         let states = groups[0].states();
         assert!(states.iter().all(|state| state.is_sound()), "{states:?}");
         let nearest = config.members.iter().map(|member| member.distance).min();
+        let is_limited = config.max_inflight.is_some()
+            || config.members.iter().any(|member| member.worker.max_inflight.is_some());
         self.served.fill(0);
         for _ in 0..200 * self.engines.len() {
             let process = self.random.place(PROCESSES);
-            self.request(groups, process, Wish::default());
-            if self.running.len() > 3 {
+            let is_by_address = config.method == BalanceMethod::Address;
+            let address = is_by_address.then(|| self.address());
+            self.request(groups, process, Wish { address, ..Wish::default() });
+            if is_limited || self.running.len() > 3 {
                 self.finish(groups);
             }
             if self.random.one_in(50) {
@@ -345,6 +428,25 @@ impl World {
     }
 }
 
+/// The members that are sound, of those that could take the place of one, and it.
+fn sound(group: &Group, place: usize) -> Vec<usize> {
+    let is_sound = |(_, state): &(usize, State)| -> bool { state.is_sound() };
+    let states = group.states().into_iter().enumerate().filter(is_sound);
+    let can_serve = states.filter(|(other, _)| {
+        *other == place || group.seat(*other).unwrap().activation() == Activation::Active
+    });
+    can_serve.map(|(place, _)| place).collect()
+}
+
+/// Takes a request of a member out of all counts.
+fn uncount(group: &Group, place: usize) {
+    let seat = group.seat(place).unwrap();
+    let all = &group.state().unwrap().inflight;
+    for count in [&seat.worker.busy, &seat.worker.inflight.count, &all.count] {
+        leave(count);
+    }
+}
+
 /// Keeps a request counted; [`leave`] takes it out.
 fn keep(busy: Busy<'_>) {
     std::mem::forget(busy);
@@ -356,8 +458,10 @@ fn leave(busy: &std::sync::atomic::AtomicU32) {
 
 #[test]
 fn nothing_happens_that_must_not() {
+    let is_long = std::env::var_os("JK_LONG").is_some();
+    let default = if is_long { SEEDS_OF_LONG } else { SEEDS };
     let seeds = std::env::var("JK_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
-    for seed in 1..=seeds.unwrap_or(SEEDS) {
+    for seed in 1..=seeds.unwrap_or(default) {
         let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let config = random_config(&mut random);
         let members = config.members.len();

@@ -9,6 +9,8 @@
 //! | ReplyTimeout, Garbled | as it was | no | as they were |
 //! | NoSlot, Saturated | BUSY | no | as they were |
 //! | Down | ERR if no other request runs there or it has been failing for long | yes | now |
+//! | good check | OK, if requests did not fail on an engine that answers pings | no | cleared |
+//! | bad check | ERR | if it was not | now |
 //!
 //! Beyond C mod_jk: a member is in error only while another one is sound, unless it has been failing
 //! for `error_escalation_time`, so that no single request takes out the last one; and a member
@@ -128,14 +130,25 @@ impl Group {
             let _ = set_if_zero(&member.first_error_time, now);
             member.last_error_time.store(now, Ordering::Relaxed);
         };
+        // An engine that fails in what it answers, or does not answer, may well answer a ping.
+        let count_unfit = |to| {
+            count();
+            if to == State::Error {
+                member.is_unfit.store(1, Ordering::Relaxed);
+                member.first_error_time.store(now, Ordering::Relaxed);
+            }
+        };
         let to = match ending {
             Ending::Done | Ending::ClientFailed | Ending::StatusSoft => {
                 member.forget_errors();
+                if from.is_recovering() {
+                    self.begin_slow_start(&seat, now);
+                }
                 State::Ok
             }
             Ending::StatusFatal => {
                 let to = fails();
-                count();
+                count_unfit(to);
                 to
             }
             Ending::ReplyTimeout => {
@@ -143,7 +156,7 @@ impl Group {
                 let count_now = timeouts.fetch_add(1, Ordering::Relaxed).saturating_add(1);
                 if self.config.max_reply_timeouts.is_some_and(|most| count_now > most) {
                     let to = fails();
-                    count();
+                    count_unfit(to);
                     to
                 } else {
                     unchanged(from)
@@ -162,6 +175,9 @@ impl Group {
                     false => unchanged(from),
                 };
                 count();
+                if to == State::Error {
+                    member.is_unfit.store(0, Ordering::Relaxed);
+                }
                 to
             }
         };
@@ -182,13 +198,76 @@ impl Group {
         (from != to).then_some(Flip { place, from, to })
     }
 
+    /// Draws the consequences of a check of a member's engine. A good one does what a request would do
+    /// that tests the member, but for members whose engine answers pings while it fails requests. A
+    /// bad one takes the member out as a failed request would that is the only one. `is_news`: the
+    /// check before it ended otherwise.
+    pub(super) fn settle_check(
+        &self,
+        place: usize,
+        is_good: bool,
+        is_news: bool,
+        now: u64,
+    ) -> Option<Flip> {
+        let seat = self.seat(place)?;
+        let member = seat.state;
+        let from = member.state();
+        let to = match (is_good, from) {
+            (true, State::Error | State::Recover | State::Force) => {
+                if member.is_unfit.load(Ordering::Relaxed) != 0 {
+                    return None;
+                }
+                member.forget_errors();
+                seat.worker.reply_timeouts.store(0, Ordering::Relaxed);
+                member.lb_value.fetch_max(self.highest_load(), Ordering::Relaxed);
+                self.begin_slow_start(&seat, now);
+                State::Ok
+            }
+            // A request tests it.
+            (_, State::Probe) => return None,
+            (true, _) => {
+                // What a check has found does not outlast it, as what requests have found does.
+                if is_news {
+                    member.forget_errors();
+                }
+                return None;
+            }
+            // Nobody else is left, so that requests try it all the same.
+            (false, State::Force) if !self.has_substitute(place) => return None,
+            (false, State::Error) => {
+                // Users need not find out what is known.
+                member.last_error_time.store(now, Ordering::Relaxed);
+                member.is_unfit.store(0, Ordering::Relaxed);
+                return None;
+            }
+            (false, _) => {
+                let since = member.first_error_time.load(Ordering::Relaxed);
+                let patience = self.config.error_escalation_time.as_secs();
+                let is_failing_for_long = since > 0 && now.saturating_sub(since) >= patience;
+                let is_out = is_failing_for_long || !self.is_last_sound(place);
+                let _ = set_if_zero(&member.first_error_time, now);
+                member.last_error_time.store(now, Ordering::Relaxed);
+                if !is_out {
+                    return None;
+                }
+                member.errors.fetch_add(1, Ordering::Relaxed);
+                member.is_unfit.store(0, Ordering::Relaxed);
+                State::Error
+            }
+        };
+        member.change_state(from, to).then_some(Flip { place, from, to })
+    }
+
     /// Whether this member is sound, and no other one is that could take its place.
     fn is_last_sound(&self, place: usize) -> bool {
-        let is_sound = |seat: &Seat<'_>| seat.state.state().is_sound();
+        let is_sound = self.seat(place).is_some_and(|seat| seat.state.state().is_sound());
+        is_sound && !self.has_substitute(place)
+    }
+
+    /// Whether another member is sound and could take this one's place.
+    fn has_substitute(&self, place: usize) -> bool {
         let mut others = self.seats().enumerate().filter(|(other, _)| *other != place);
-        let takes_over = |seat: &Seat<'_>| is_sound(seat) && self.can_take_over(seat);
-        let is_sound_itself = self.seat(place).is_some_and(|seat| is_sound(&seat));
-        is_sound_itself && !others.any(|(_, seat)| takes_over(&seat))
+        others.any(|(_, seat)| seat.state.state().is_sound() && self.can_take_over(&seat))
     }
 
     /// Whether a member gets requests when others fail: an active one does, and one that stands by
@@ -236,10 +315,6 @@ impl Group {
         let halvings = now.saturating_sub(before).checked_div(interval).unwrap_or_default();
         let highest = self.decay(halvings);
         self.look_after(now, highest)
-    }
-
-    fn highest_load(&self) -> u64 {
-        self.seats().map(|seat| self.load(&seat)).max().unwrap_or_default()
     }
 
     /// Without maintenance requests see to it that members are tested.

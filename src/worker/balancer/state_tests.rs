@@ -151,7 +151,7 @@ fn idle_members_are_told_from_those_in_use() {
     for seat in group.seats() {
         seat.state.set_state(State::Ok);
     }
-    group.charge(&group.seat(1).unwrap(), true);
+    group.charge(&group.seat(1).unwrap(), true, NOW);
     group.maintain(NOW + 60);
     assert_eq!(states(&group), ["OK/IDLE", "OK"]);
     group.maintain(NOW + 120);
@@ -262,4 +262,100 @@ fn maintenance_does_not_take_out_the_last_member_for_one_failure() {
     group.maintain(NOW);
     group.maintain(NOW + 600);
     assert_ne!(group.seat(0).unwrap().state.state(), State::Error);
+}
+
+#[test]
+fn checks_have_the_consequences_of_requests_that_test() {
+    // state before, whether requests fail there on an engine that answers pings, state after a good
+    // check, after a bad one
+    for (before, is_unfit, good, bad) in [
+        (State::Idle, false, State::Idle, State::Error),
+        (State::Ok, false, State::Ok, State::Error),
+        (State::Busy, false, State::Busy, State::Error),
+        (State::Error, false, State::Ok, State::Error),
+        (State::Error, true, State::Error, State::Error),
+        (State::Recover, false, State::Ok, State::Error),
+        (State::Recover, true, State::Recover, State::Error),
+        (State::Force, false, State::Ok, State::Error),
+        (State::Probe, false, State::Probe, State::Probe),
+    ] {
+        for (is_good, expected) in [(true, good), (false, bad)] {
+            let group = two();
+            let member = group.seat(0).unwrap().state;
+            member.set_state(before);
+            member.is_unfit.store(is_unfit.into(), Ordering::Relaxed);
+            let flip = group.settle_check(0, is_good, true, NOW);
+            assert_eq!(member.state(), expected, "{before:?} {is_unfit} {is_good}");
+            assert_eq!(flip.is_some(), before != expected, "{before:?} {is_unfit} {is_good}");
+            let errors = member.errors.load(Ordering::Relaxed);
+            let is_taken_out = !is_good && before != expected;
+            assert_eq!(errors, u32::from(is_taken_out), "{before:?} {is_unfit} {is_good}");
+        }
+    }
+}
+
+#[test]
+fn a_check_never_takes_out_the_last_sound_member_at_once() {
+    let group = two();
+    group.seat(1).unwrap().state.set_state(State::Error);
+    let state = || group.states()[0];
+    assert_eq!(group.settle_check(0, false, true, NOW), None);
+    assert_eq!(group.settle_check(0, false, false, NOW + 29), None);
+    assert_eq!(state(), State::Idle);
+    // It has been failing for long then.
+    assert!(group.settle_check(0, false, false, NOW + 30).is_some());
+    assert_eq!(state(), State::Error);
+    // All are out and tried all the same; nobody else could take over.
+    assert_eq!(group.force().len(), 2);
+    assert_eq!(group.settle_check(0, false, false, NOW + 31), None);
+    assert_eq!(state(), State::Force);
+    // What a check has found does not outlast it.
+    let forgiving = two();
+    forgiving.seat(1).unwrap().state.set_state(State::Error);
+    forgiving.settle_check(0, false, true, NOW);
+    forgiving.settle_check(0, true, true, NOW + 5);
+    assert!(forgiving.settle_check(0, false, true, NOW + 40).is_none());
+}
+
+#[test]
+fn users_do_not_test_what_checks_find_out() {
+    let group = two();
+    group.maintain(NOW);
+    group.settle_check(0, false, true, NOW);
+    for run in 1..=20 {
+        group.settle_check(0, false, false, NOW + 30 * run);
+        assert!(group.maintain(NOW + 30 * run).iter().all(|flip| flip.to != State::Recover));
+    }
+    // Where nobody checks any more they do.
+    assert_eq!(group.maintain(NOW + 1000).len(), 1);
+    assert_eq!(states(&group), ["ERR/REC", "OK/IDLE"]);
+}
+
+#[test]
+fn a_ping_does_not_excuse_an_engine_that_fails_requests() {
+    for (ending, comes_back) in
+        [(Ending::StatusFatal, false), (Ending::ReplyTimeout, false), (Ending::Down, true)]
+    {
+        let group = two();
+        assert_eq!(settle(&group, ending, 0, NOW), State::Error);
+        group.settle_check(0, true, false, NOW + 1);
+        assert_eq!(group.states()[0].is_sound(), comes_back, "{ending:?}");
+        // When it did not answer pings either, it has been started anew since.
+        group.settle_check(0, false, true, NOW + 2);
+        group.settle_check(0, true, true, NOW + 3);
+        assert!(group.states()[0].is_sound(), "{ending:?}");
+    }
+}
+
+#[test]
+fn the_first_error_is_the_last_one_where_it_took_the_member_out() {
+    for (ending, expected) in
+        [(Ending::StatusFatal, NOW + 9), (Ending::ReplyTimeout, NOW + 9), (Ending::Down, NOW)]
+    {
+        let group = two();
+        settle(&group, Ending::Down, 1, NOW);
+        assert_eq!(settle(&group, ending, 0, NOW + 9), State::Error);
+        let first = &group.seat(0).unwrap().state.first_error_time;
+        assert_eq!(first.load(Ordering::Relaxed), expected, "{ending:?}");
+    }
 }

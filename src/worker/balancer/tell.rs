@@ -4,7 +4,7 @@
 use std::ptr;
 use std::sync::atomic::Ordering;
 
-use super::choice::{Choice, NoChoice, Wish};
+use super::choice::{Choice, Full, NoChoice, Wish};
 use super::group::Seat;
 use super::serve::Balancer;
 use super::state::Flip;
@@ -173,9 +173,60 @@ impl Balancer {
         );
     }
 
+    /// Says that a request is refused because as many are in flight as may be: for all to see once a
+    /// minute, and with the number of those that were refused since.
+    pub(super) fn log_full<R: Request>(&self, request: &R, full: Full) {
+        let lb = &self.config().name;
+        let of_member = |seat: &Seat<'_>| {
+            let limit = seat.config.worker.max_inflight.map_or("-".to_owned(), |n| n.to_string());
+            let count = seat.worker.inflight.count.load(Ordering::Relaxed);
+            format!("{}:{count}/{limit}", seat.config.worker.name)
+        };
+        let own = self.group.state().map(|state| &state.inflight);
+        let (sentence, inflight, numbers) = match full {
+            Full::Balancer => {
+                let limit = self.config().max_inflight.unwrap_or_default();
+                let count = own.map_or(0, |own| own.count.load(Ordering::Relaxed));
+                (
+                    "its members serve as many requests as they may together",
+                    own,
+                    format!("inflight={count} limit={limit}"),
+                )
+            }
+            Full::Members => {
+                let members: Vec<String> =
+                    self.group.seats().map(|seat| of_member(&seat)).collect();
+                (
+                    "no usable member may have another request",
+                    own,
+                    format!("members={}", members.join(",")),
+                )
+            }
+            Full::Member(place) => {
+                let Some(seat) = self.group.seat(place) else { return };
+                (
+                    "the member of the session may not have another request, and elsewhere there is no \
+                  session",
+                    Some(&seat.worker.inflight),
+                    format!("member={}", of_member(&seat)),
+                )
+            }
+        };
+        let refused = inflight.and_then(|inflight| inflight.refuse(request.now()));
+        let level = if refused.is_some() { Level::Error } else { Level::Debug };
+        jk_log!(
+            *request,
+            level,
+            "({lb}) max_inflight: {sentence}; {numbers} refused={} outcome=503",
+            refused.unwrap_or(1)
+        );
+    }
+
     pub(super) fn log_no_member<R: Request>(&self, request: &R, why: NoChoice, status: u16) {
         let (event, sentence) = match why {
-            NoChoice::NoMember => ("no_usable_member", "no member can take the request"),
+            NoChoice::NoMember | NoChoice::Full(_) => {
+                ("no_usable_member", "no member can take the request")
+            }
             NoChoice::SessionHeld => (
                 "session_held",
                 "the member of the session is not available, and sticky_session_force allows no \

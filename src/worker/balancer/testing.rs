@@ -11,12 +11,12 @@ use crate::config::worker::Label;
 use crate::shared::{Heap, Layout};
 use crate::worker::testing::config;
 
-pub(in crate::worker) fn label(text: &str) -> Label {
+pub(crate) fn label(text: &str) -> Label {
     Label::new(text.as_bytes()).unwrap()
 }
 
 /// A member as it is when its properties are not set; its route is its name.
-pub(in crate::worker) fn member(name: &str) -> Member {
+pub(crate) fn member(name: &str) -> Member {
     let mut worker = config(1);
     worker.name = WorkerName::new(name.as_bytes()).unwrap();
     Member {
@@ -30,7 +30,7 @@ pub(in crate::worker) fn member(name: &str) -> Member {
     }
 }
 
-pub(in crate::worker) fn balancer(members: &[Member]) -> BalancerConfig {
+pub(crate) fn balancer(members: &[Member]) -> BalancerConfig {
     BalancerConfig {
         name: WorkerName::new(b"lb").unwrap(),
         members: members.to_vec(),
@@ -48,12 +48,14 @@ pub(in crate::worker) fn balancer(members: &[Member]) -> BalancerConfig {
         lb_retries: 2,
         retries: 2,
         retry_interval: Duration::from_millis(9),
+        max_inflight: None,
+        slow_start: Duration::ZERO,
         secret: None,
     }
 }
 
 pub(super) fn layout(members: usize) -> Layout {
-    Layout { workers: members, balancers: 1, members, requests: 8 }
+    Layout { workers: members, balancers: 1, members, requests: 8, ..Layout::default() }
 }
 
 /// A group in memory of its own, maintained every 60 seconds.

@@ -22,9 +22,9 @@ const NOT_SERVED: [&str; 1] = [
      pages yet: requests for st get 503; take it out of worker.list",
 ];
 
-/// The 60 properties of C mod_jk, each on a worker of its type with a value that nothing is wrong with,
+/// The 60 properties of C mod_jk and ours, each on a worker of its type with a value that nothing is wrong with,
 /// but for those that [`ALL_TYPES`] has, and for secretkey.
-const LIVE: [&str; 56] = [
+const LIVE: [&str; 59] = [
     "worker.maintain=30",
     "worker.lb.error_escalation_time=10",
     "worker.lb.lb_retries=3",
@@ -37,6 +37,7 @@ const LIVE: [&str; 56] = [
     "worker.lb.session_cookie_path=/app",
     "worker.lb.session_path=;sid",
     "worker.lb.set_session_cookie=on",
+    "worker.lb.slow_start=60",
     "worker.lb.sticky_session=off",
     "worker.lb.sticky_session_force=on",
     "worker.m.activation=Disabled",
@@ -81,6 +82,8 @@ const LIVE: [&str; 56] = [
     "worker.w.source=127.0.0.1",
     "worker.w.type=ajp13",
     "worker.w.dns_ttl=30",
+    "worker.w.health_check_interval=30",
+    "worker.w.max_inflight=100",
 ];
 
 /// Old names, with what to write today; nothing for those that never have an effect.

@@ -383,16 +383,27 @@ impl Httpd {
     /// may still be finishing.
     #[track_caller]
     pub(crate) fn graceful(&mut self) {
+        self.restart_by(libc::SIGUSR1);
+    }
+
+    /// As `apachectl restart`: ends all children first.
+    #[track_caller]
+    pub(crate) fn restart(&mut self) {
+        self.restart_by(libc::SIGHUP);
+    }
+
+    #[track_caller]
+    fn restart_by(&mut self, signal: libc::c_int) {
         let generations = |httpd: &Self| httpd.error_log().matches(READY).count();
         let before = generations(self);
-        assert!(process::signal(Target::Process(self.pid()), libc::SIGUSR1), "httpd is gone");
+        assert!(process::signal(Target::Process(self.pid()), signal), "httpd is gone");
         let mut ended = None;
         let restarted = eventually(DEADLINE, || {
             ended = self.child.try_wait().expect("waitpid");
             ended.is_some() || generations(self) > before
         });
         self.ended = ended;
-        assert!(restarted && ended.is_none(), "no graceful restart: {ended:?}");
+        assert!(restarted && ended.is_none(), "no restart: {ended:?}");
     }
 
     /// Runs `httpd -t` with its configuration as it now is on disk.
