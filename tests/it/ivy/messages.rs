@@ -240,6 +240,13 @@ fn what_is_set_elsewhere_wins() {
         ],
     );
     accepted(
+        with("JkRemoteUserIndicator HTTP_X_USER", ""),
+        &[
+            "warning: conf/test.conf:1: JkRemoteUserIndicator: HTTP_X_USER is a header of the client, who \
+           can claim to be any user with it; let a module of httpd authenticate the user",
+        ],
+    );
+    accepted(
         with("JkUserHeader X_User\nJkOptions +DropUnderscoreHeaders", ""),
         &[
             "warning: conf/test.conf:1: JkUserHeader: JkOptions +DropUnderscoreHeaders drops X_User: the \
@@ -360,4 +367,43 @@ worker.AxonIvyEngineNode2.route=ivynode2.soreco.ch
            worker.list",
         ],
     );
+}
+
+#[test]
+fn the_blocks_of_the_guide_load() {
+    let guide = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("misc/doc/axonivy.md");
+    let guide = std::fs::read_to_string(guide).expect("axonivy.md");
+    let mut run = 0;
+    for block in guide.split("\n```").skip(1).step_by(2) {
+        let (kind, text) = block.split_once('\n').expect("a block");
+        // No test asks a resolver for the names of samples.
+        let text = ["ivy1", "ivynode1", "ivynode2"].iter().fold(text.to_owned(), |text, name| {
+            text.replace(&format!("host={name}.example.com"), "host=127.0.0.1")
+        });
+        let builder = match kind {
+            "apache" => {
+                let lines = text.lines().filter(|line| !line.starts_with("LoadModule "));
+                let lines: Vec<&str> = lines.collect();
+                let yaml = "Connector.AJP.Port: 8009\n";
+                let lines = lines
+                    .join("\n")
+                    .replace("/opt/ivy5", "conf/five")
+                    .replace("/opt/ivy", "conf/ivy")
+                    .replace("/etc/ivy/ivy.yaml", YAML);
+                with(&lines, yaml).file("conf/five/configuration/ivy.yaml", yaml)
+            }
+            "yaml" => private(&text),
+            "properties" => with(LINE, "").workers(&text),
+            other => panic!("a block of type {other}"),
+        };
+        let result = builder.config_test();
+        assert!(result.status.success(), "{text}{}", result.output);
+        // The server of this test has another name.
+        let is_fault = |said: &String| !said.contains("links in mails lead to");
+        let faults: Vec<String> = said(&result).into_iter().filter(is_fault).collect();
+        assert_eq!(faults, [""; 0], "{text}");
+        run += 1;
+    }
+    assert_eq!(run, guide.matches("\n```").count() / 2);
+    assert!(run > 7, "{run}");
 }
