@@ -24,6 +24,7 @@ mod faults;
 mod harness;
 mod ivy;
 mod mapping;
+mod package;
 mod policy;
 mod pool;
 mod support;
