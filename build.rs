@@ -22,8 +22,10 @@ const FUNCTIONS: &[&str] = &[
     "ap_get_server_port",
     "ap_get_status_line",
     "ap_getword_conf",
+    "ap_hook_check_authz",
     "ap_hook_check_config",
     "ap_hook_child_init",
+    "ap_hook_fixups",
     "ap_hook_handler",
     "ap_hook_log_transaction",
     "ap_hook_map_to_storage",
@@ -88,9 +90,12 @@ const TYPES: &[&str] = &[
     "server_rec",
 ];
 const CONSTANTS: &[&str] = &[
+    "AP_AUTH_INTERNAL_PER_CONF",
     "AP_CONN_CLOSE",
     "AP_MODE_READBYTES",
     "APR_BLOCK_READ",
+    "ap_conftree",
+    "ap_listeners",
     "ap_server_root",
     "AP_FILTER_ERROR",
     "AP_MPMQ_HARD_LIMIT_DAEMONS",

@@ -12,6 +12,7 @@ pub mod edit;
 mod edit_field;
 mod effects;
 pub mod error;
+pub mod ivy;
 pub mod keys;
 mod line;
 mod pings;

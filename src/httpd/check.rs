@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::ffi::c_int;
+use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ffi;
+use super::ivy::{Ivy, warn_of_readable};
 use super::lifecycle::config_of;
 use super::log;
 use super::options::JkOption;
@@ -40,27 +42,38 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
     for problem in records.iter().flat_map(|record| record.raw.problems.iter()) {
         problems.push(problem.clone());
     }
+    let ivy = Ivy::read(&records, &mut problems);
     let (Workers { workers, mounts, maintain }, properties, resolved) =
-        read_workers(&main.raw, threads(main_server), &mut problems);
+        read_workers(&main.raw, &ivy, threads(main_server), &mut problems);
     let watchdog = match &main.raw.global.watchdog {
         Some((interval, _)) => Some(*interval).filter(|interval| !interval.is_zero()),
         None => maintain,
     };
-    let workers = Arc::new(WorkerSet::new(workers, properties, resolved, maintain, watchdog));
+    let pairs = servers.iter().copied().zip(records.iter().map(|record| &record.raw));
+    ivy.check(&pairs.collect::<Vec<_>>(), &workers, &mut problems);
+    let headers = ivy.user_headers(&workers);
+    let workers =
+        Arc::new(WorkerSet::new(workers, properties, resolved, maintain, watchdog, headers));
     let definition = |mount: &WorkerMount, problems: &mut Problems| {
         Rule::definition(&mount.pattern, mount.worker.as_bytes(), &mount.place, problems)
     };
-    let definitions = mounts.iter().filter_map(|mount| definition(mount, &mut problems)).collect();
+    let mut definitions: Vec<Rule> =
+        mounts.iter().filter_map(|mount| definition(mount, &mut problems)).collect();
+    definitions.extend(ivy.mounts(&main.raw, &mut problems));
     let main_maps = build_maps(&main.raw, definitions, &workers, &mut problems);
     let mut all_maps = Vec::new();
     for ((at, record), server) in records.iter().enumerate().zip(servers) {
         let maps = match at {
             0 => Arc::clone(&main_maps),
             _ if record.raw.inherited == Inherited::Table => Arc::clone(&main_maps),
-            _ => build_maps(&record.raw, Vec::new(), &workers, &mut problems),
+            _ => {
+                let mounts = ivy.mounts(&record.raw, &mut problems);
+                build_maps(&record.raw, mounts, &workers, &mut problems)
+            }
         };
         all_maps.push((server_text(server), Arc::clone(&maps)));
-        let runtime = Runtime::new(&record.raw, maps, Arc::clone(&workers));
+        let rules = ivy.rules(&record.raw);
+        let runtime = Runtime::new(&record.raw, maps, Arc::clone(&workers), rules);
         if record.runtime.set(runtime).is_err() {
             problems.error(
                 &Place::new("mod_jk", 0),
@@ -72,6 +85,7 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
     }
     // The check runs once for a configuration, so this is the first value.
     let _ = workers.maps.set(all_maps);
+    warn_of_dropped_user_headers(&records, &mut problems);
     warn_of_lost_mounts(&records, &mut problems);
     warn_of_shared_tables(&records, &mut problems);
     warn_of_useless_log_lines(&records, &mut problems);
@@ -121,6 +135,7 @@ fn in_order(problems: &Problems) -> Vec<&Problem> {
 /// The workers of JkWorkerProperty lines and the workers file, and what their names are resolved to.
 fn read_workers(
     raw: &RawConfig,
+    ivy: &Ivy,
     pool_size: usize,
     problems: &mut Problems,
 ) -> (Workers, Properties, NameCache) {
@@ -141,9 +156,26 @@ fn read_workers(
             ),
         }
     }
+    warn_of_readable_secrets(raw, &properties, problems);
+    ivy.add_workers(&mut properties, problems);
     let workers = validate(&mut properties, &Defaults { pool_size }, problems);
     let resolved = resolve_names(&workers.workers, &properties, problems);
     (workers, properties, resolved)
+}
+
+/// Warns of files with secrets that every user of the host can read.
+fn warn_of_readable_secrets(raw: &RawConfig, properties: &Properties, problems: &mut Problems) {
+    let is_secret = |key: &[u8]| key.ends_with(b".secret") || key.ends_with(b".secretkey");
+    let mut seen: HashSet<&str> = HashSet::new();
+    for property in properties.iter().filter(|property| is_secret(&property.key)) {
+        let source = &*property.place.source;
+        if !seen.insert(source) {
+            continue;
+        }
+        let file = raw.global.workers_file.as_ref().filter(|(name, _, _)| name == source);
+        let path = file.map_or(Path::new(source), |(_, path, _)| path.as_path());
+        warn_of_readable(path, &property.place, problems);
+    }
 }
 
 /// Resolves the names of all workers. Each is looked up once, however many workers have it: a
@@ -225,7 +257,7 @@ pub(super) fn threads(main: &ffi::server_rec) -> usize {
     usize::try_from(threads).unwrap_or(1).max(1)
 }
 
-/// The table of a server. `definitions`: rules of the property `mount` of workers.
+/// The table of a server. `definitions`: rules of the property `mount` of workers, and of engines.
 fn build_maps(
     raw: &RawConfig,
     definitions: Vec<Rule>,
@@ -272,6 +304,22 @@ fn warn_of_lost_mounts(records: &[&ServerConfig], problems: &mut Problems) {
          do not get to the engine by them",
         "write JkMountCopy All in the main server, or move the mounts into the virtual host",
     );
+}
+
+/// Warns of a JkUserHeader that JkOptions take out again.
+fn warn_of_dropped_user_headers(records: &[&ServerConfig], problems: &mut Problems) {
+    for record in records {
+        let drops = record.raw.options.effective().has(JkOption::DropUnderscoreHeaders);
+        if let (Some((name, place)), true) = (&record.raw.user_header, drops)
+            && name.contains(&b'_')
+        {
+            let what = format!(
+                "JkOptions +DropUnderscoreHeaders drops {}: the engine does not get the user in it",
+                name.escape_ascii()
+            );
+            problems.warning(place, "JkUserHeader", what, "use - in place of _");
+        }
+    }
 }
 
 /// Warns of virtual hosts that share the main server's table, and with it whether unsafe paths are

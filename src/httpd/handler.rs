@@ -24,12 +24,13 @@ use crate::config::WorkerConfig;
 use crate::host::Request as _;
 use crate::jk_log;
 use crate::log::Level;
-use crate::mapping::{RuleOptions, contains_backslash, extensions};
+use crate::mapping::{RuleOptions, contains_backslash, denied, extensions};
 use crate::worker::balancer::{Report, Snapshot};
 use crate::worker::{Outcome, serve};
 
 const OK: c_int = ffi::OK as c_int;
 const DECLINED: c_int = ffi::DECLINED;
+const FORBIDDEN: c_int = ffi::HTTP_FORBIDDEN as c_int;
 const INTERNAL_ERROR: c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int;
 const TOO_LARGE: c_int = ffi::HTTP_REQUEST_ENTITY_TOO_LARGE as c_int;
 const UNAVAILABLE: c_int = ffi::HTTP_SERVICE_UNAVAILABLE as c_int;
@@ -287,7 +288,7 @@ fn forward(
         return INTERNAL_ERROR;
     };
     let name = config.name();
-    let mut request = match HttpdRequest::new(record, runtime, path, committed) {
+    let mut request = match HttpdRequest::new(record, runtime, worker, path, committed) {
         Ok(request) => request,
         Err(status) => {
             let event = match status {
@@ -302,6 +303,16 @@ fn forward(
             return status;
         }
     };
+    if let Some(rule) = denied(&runtime.ivy.denied, path, request.facts().uri) {
+        jk_log!(
+            record.sink(runtime),
+            Level::Info,
+            "({name}) path_denied: JkIvyEngine denies {} and what is below; outcome=403 path={}",
+            rule.escape_ascii(),
+            path.get(..200).unwrap_or(path).escape_ascii()
+        );
+        return FORBIDDEN;
+    }
     #[cfg(feature = "test-panic")]
     request.panic_if_asked("before");
     if let (Running::Status, WorkerConfig::Status(status)) = (running, config) {

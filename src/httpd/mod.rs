@@ -8,6 +8,8 @@
 //! translate    mapping of requests              handler      serving of requests
 //! request      httpd's record of a request      service      the same as the core sees it
 //! body         request body                     response     response
+//! ivy          Axon Ivy Engines                conftree     directives of other modules
+//! identity     who the user is, for the engine
 //! shm          memory that children share       upkeep       repair of what killed ones leave there
 //! retained     what outlives a graceful restart   watchdog the thread for maintenance
 //! table pool path log guard                     what the others stand on
@@ -17,11 +19,14 @@
 
 mod body;
 mod check;
+mod conftree;
 mod directives;
 mod environment;
 mod ffi;
 mod guard;
 mod handler;
+mod identity;
+mod ivy;
 mod lifecycle;
 mod log;
 mod module;

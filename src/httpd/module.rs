@@ -131,6 +131,12 @@ fn add_hooks() {
     unsafe { ffi::ap_hook_translate_name(Some(translate::translate_name), before, after, middle) };
     // SAFETY: as above.
     unsafe { ffi::ap_hook_map_to_storage(Some(translate::map_to_storage), before, after, middle) };
+    // Any other kind of hook would make httpd authenticate every subrequest anew.
+    let kind = int(ffi::AP_AUTH_INTERNAL_PER_CONF);
+    // SAFETY: as above.
+    unsafe { ffi::ap_hook_check_authz(Some(translate::user_is_known), before, after, first, kind) };
+    // SAFETY: as above.
+    unsafe { ffi::ap_hook_fixups(Some(translate::user_is_known), before, after, first) };
     // SAFETY: as above.
     unsafe { ffi::ap_hook_handler(Some(handler::handler), before, after, middle) };
     // SAFETY: as above.

@@ -7,6 +7,7 @@ use std::ptr::{self, NonNull};
 
 use super::environment::Variable;
 use super::ffi;
+use super::identity::is_about_tls;
 use super::log::{Sink, Speaker};
 use super::module;
 use super::pool::{self, Pool};
@@ -46,6 +47,10 @@ pub(super) struct Notes<'r> {
     /// module of httpd has set since has another value, and is not the client's any more
     /// (CVE-2022-31813).
     pub hop_by_hop: &'r [*const u8],
+    /// Whether httpd has found out who its user is, so that the name is not what a client claims.
+    pub user_is_known: bool,
+    /// Values, by address, of the headers in which the client tells of its certificate.
+    pub tls_claims: &'r [*const u8],
 }
 
 impl<'r> Record<'r> {
@@ -146,6 +151,12 @@ impl<'r> Record<'r> {
     pub(super) fn headers_in(&self) -> Table<'r> {
         // SAFETY: httpd keeps the table for the life of the request.
         unsafe { Table::new(self.get().headers_in) }
+    }
+
+    /// What the client sent behind its body.
+    pub(super) fn trailers_in(&self) -> Table<'r> {
+        // SAFETY: httpd keeps the table for the life of the request.
+        unsafe { Table::new(self.get().trailers_in) }
     }
 
     /// The response's headers.
@@ -256,19 +267,51 @@ impl<'r> Record<'r> {
         })
     }
 
+    /// This request, the one that it comes from, and so on.
+    fn origins(self) -> impl Iterator<Item = Record<'r>> {
+        iter::successors(Some(self), |record| record.main().or_else(|| record.previous()))
+    }
+
+    /// What is noted of this request or of the one that it comes from.
+    fn noted(&self, values: impl Fn(Notes<'r>) -> &'r [*const u8]) -> &'r [*const u8] {
+        let noted = self.origins().filter_map(|record| record.kept()).map(values);
+        noted.into_iter().find(|values| !values.is_empty()).unwrap_or_default()
+    }
+
     /// The header values that the client declared hop by hop on this request or on the one that it
     /// comes from.
     pub(super) fn hop_by_hop(&self) -> &'r [*const u8] {
-        let mut record = *self;
-        loop {
-            match record.kept() {
-                Some(notes) if !notes.hop_by_hop.is_empty() => return notes.hop_by_hop,
-                _ => {}
-            }
-            match record.main().or_else(|| record.previous()) {
-                Some(origin) => record = origin,
-                None => return &[],
-            }
+        self.noted(|notes| notes.hop_by_hop)
+    }
+
+    /// The values of headers in which the client tells of its certificate, as
+    /// [`Record::hop_by_hop`].
+    pub(super) fn tls_claims(&self) -> &'r [*const u8] {
+        self.noted(|notes| notes.tls_claims)
+    }
+
+    /// Whether the user's name is only what a client claimed: httpd hands the name from a request
+    /// whose authentication failed to the error page.
+    pub(super) fn user_is_a_claim(&self) -> bool {
+        let user = self.get().user;
+        let mut before = self.origins().filter_map(|record| record.previous());
+        before.any(|record| {
+            ptr::eq(record.get().user, user)
+                && !record.kept().is_some_and(|notes| notes.user_is_known)
+        })
+    }
+
+    /// Notes which headers tell of a certificate, before modules set their own.
+    pub(super) fn note_tls_claims(&self) {
+        let entries = self.headers_in().raw_entries();
+        let about = |raw: &&ffi::apr_table_entry_t| {
+            table::entry(raw).is_some_and(|(name, _)| is_about_tls(name))
+        };
+        let claims: Vec<*const u8> =
+            entries.iter().filter(about).map(|raw| raw.val.cast_const().cast()).collect();
+        if !claims.is_empty() {
+            let notes = self.kept().unwrap_or_default();
+            self.keep(Notes { tls_claims: self.pool().keep_all(&claims), ..notes });
         }
     }
 

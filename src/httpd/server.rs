@@ -7,12 +7,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::environment::{EnvVar, Plan, Renamed};
+use super::ivy::IvyRules;
 use super::log::{LogFile, LogTarget};
 use super::options::{Options, Set};
 use super::request_log::RequestLog;
 use super::shm::SharedMemory;
 use super::stamp::Stamp;
 use super::upkeep::Upkeep;
+use crate::config::ivy::EngineLine;
 use crate::config::{Place, Problems, Properties, WorkerConfig};
 use crate::log::{Level, Log};
 use crate::mapping::{LiveTable, Mount, WorkerKind, WorkerNames, copy_mounts};
@@ -74,10 +76,37 @@ pub(super) struct RawConfig {
     pub options_place: Option<Place>,
     /// JkEnvVar, each name once.
     pub env_vars: Vec<EnvVar>,
+    /// JkIvyEngine.
+    pub ivy: Engines,
+    /// JkUserHeader.
+    pub user_header: Setting<Vec<u8>>,
     /// What only the main server has.
     pub global: Global,
     /// What was wrong already while the directives were read.
     pub problems: Problems,
+}
+
+/// The JkIvyEngine lines of a server.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Engines {
+    /// In their order.
+    pub engines: Vec<EngineLine>,
+    /// JkIvyEngine Off.
+    pub off: Option<Place>,
+}
+
+impl Engines {
+    /// A virtual host's own, else the main server's.
+    fn inherit(self, main: &Self) -> Self {
+        match self.is_silent() {
+            true => Self { engines: main.engines.clone(), off: None },
+            false => self,
+        }
+    }
+
+    fn is_silent(&self) -> bool {
+        self.engines.is_empty() && self.off.is_none()
+    }
 }
 
 /// What a virtual host has of the main server's mounts (spec/mod_jk.md 1.3).
@@ -132,7 +161,7 @@ impl RawConfig {
 
     /// Whether the server has mapping rules of its own.
     fn has_mounts(&self) -> bool {
-        !self.mounts.is_empty() || self.mount_file.is_some()
+        !self.mounts.is_empty() || self.mount_file.is_some() || !self.ivy.is_silent()
     }
 
     /// This virtual host's settings: its own, else the main server's. Mounts are inherited only
@@ -160,6 +189,8 @@ impl RawConfig {
             options: own.options.inherit(main.options),
             options_place: own.options_place,
             env_vars: own.env_vars,
+            ivy: own.ivy.inherit(&main.ivy),
+            user_header: own.user_header.or(main.user_header.clone()),
             global: Global::default(),
             problems: own.problems,
         };
@@ -206,6 +237,10 @@ pub(super) struct Runtime {
     pub strip_session: Option<Vec<u8>>,
     /// JkAutoAlias.
     pub auto_alias: Option<PathBuf>,
+    /// JkIvyEngine.
+    pub ivy: IvyRules,
+    /// JkUserHeader.
+    pub user_header: Option<Vec<u8>>,
     /// The workers, common to all servers.
     pub workers: Arc<WorkerSet>,
 }
@@ -230,6 +265,8 @@ pub(super) struct WorkerSet {
     pub maintain: Option<Duration>,
     /// Time between two looks of the watchdog; `None`: requests do its work.
     pub watchdog: Option<Duration>,
+    /// For each worker the headers in which its engines believe to find the user (SSO.UserHeader).
+    pub user_headers: Vec<Vec<Vec<u8>>>,
     /// Connections and memory of this process; set in child_init.
     pub child: OnceLock<Child>,
 }
@@ -264,6 +301,7 @@ impl WorkerSet {
         resolved: NameCache,
         maintain: Option<Duration>,
         watchdog: Option<Duration>,
+        user_headers: Vec<Vec<Vec<u8>>>,
     ) -> Self {
         let names = configs.iter().map(|config| (config.name().as_bytes(), kind(config)));
         Self {
@@ -275,6 +313,7 @@ impl WorkerSet {
             memory: OnceLock::new(),
             maintain,
             watchdog,
+            user_headers,
             child: OnceLock::new(),
         }
     }
@@ -384,7 +423,12 @@ fn kind(config: &WorkerConfig) -> WorkerKind {
 
 impl Runtime {
     /// What a server runs with whose directives say `raw`.
-    pub(super) fn new(raw: &RawConfig, maps: Arc<LiveTable>, workers: Arc<WorkerSet>) -> Self {
+    pub(super) fn new(
+        raw: &RawConfig,
+        maps: Arc<LiveTable>,
+        workers: Arc<WorkerSet>,
+        ivy: IvyRules,
+    ) -> Self {
         let value = |(value, _): &(_, Place)| Clone::clone(value);
         Self {
             maps,
@@ -400,6 +444,8 @@ impl Runtime {
             ),
             strip_session: raw.strip_session.as_ref().and_then(|(name, _)| name.clone()),
             auto_alias: raw.auto_alias.as_ref().map(value),
+            ivy,
+            user_header: raw.user_header.as_ref().map(|(name, _)| name.clone()),
             workers,
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::body::BodyReader;
 use super::environment::{Values, Variable, number, port_number};
 use super::ffi;
+use super::identity::Identity;
 use super::options::{JkOption, Set};
 use super::pool::{int, nothing};
 use super::request::Record;
@@ -35,6 +36,7 @@ pub(super) struct HttpdRequest<'r> {
     body: BodyReader<'r>,
     output: Output<'r>,
     hop_by_hop: &'r [*const u8],
+    identity: Identity<'r>,
 }
 
 /// A replaced fact: an empty value takes the fact away.
@@ -43,25 +45,29 @@ fn replaced<'r>(by: Option<&'r [u8]>, fact: Option<&'r [u8]>) -> Option<&'r [u8]
 }
 
 impl<'r> HttpdRequest<'r> {
-    /// Prepares a request for the core. `path`: the decoded path to forward.
+    /// Prepares a request for the worker at a position. `path`: the decoded path to forward.
     ///
     /// # Errors
     /// The status that httpd wants to be answered, for example for a bad Transfer-Encoding.
     pub(super) fn new(
         record: Record<'r>,
         runtime: &'r Runtime,
+        worker: usize,
         path: &[u8],
         committed: &'r Cell<bool>,
     ) -> Result<Self, c_int> {
         let values = runtime.environment.read(record.environment(), || record.add_cgi_variables());
         let ignores_length = values.get(Variable::IgnoreContentLength).is_some();
         let body = BodyReader::new(record, ignores_length, committed)?;
-        let facts = facts(&record, runtime, &values, path);
+        let mut facts = facts(&record, runtime, &values, path);
+        let identity = Identity::new(&record, runtime, worker, &facts);
+        facts.environment = identity.attributes(&record, facts.environment);
         let rule = record.kept().and_then(|notes| notes.options);
         let policy = policy(runtime, &values, rule);
         Ok(Self {
             output: Output::new(record, committed),
             hop_by_hop: if policy.forward_hop_by_hop { &[] } else { record.hop_by_hop() },
+            identity,
             policy,
             challenged: false,
             record,
@@ -172,6 +178,10 @@ fn facts<'r>(
     let chain = options.has(JkOption::ForwardSSLCertChain);
     let key_size = options.has(JkOption::ForwardKeySize);
     let value = |variable| values.get(variable);
+    let (user, auth_type) = match record.user_is_a_claim() {
+        true => (None, None),
+        false => (record.text(r.user), record.text(r.ap_auth_type)),
+    };
     Facts {
         method: record.text(r.method).unwrap_or_default(),
         is_head: r.header_only != 0,
@@ -188,8 +198,8 @@ fn facts<'r>(
             .or_else(|| record.text(server_name))
             .unwrap_or_default(),
         server_port: value(Variable::LocalPort).map_or(server_port, port_number),
-        remote_user: replaced(value(Variable::RemoteUser), record.text(r.user)),
-        auth_type: replaced(value(Variable::AuthType), record.text(r.ap_auth_type)),
+        remote_user: replaced(value(Variable::RemoteUser), user),
+        auth_type: replaced(value(Variable::AuthType), auth_type),
         route: value(Variable::Route).filter(|route| !route.is_empty()),
         tls: plan.tls(values, table, pool, chain, key_size),
         environment: plan.attributes(table, pool),
@@ -240,7 +250,9 @@ impl host::Request for HttpdRequest<'_> {
             .raw_entries()
             .iter()
             .filter(move |raw| !hop_by_hop.iter().any(|value| ptr::addr_eq(*value, raw.val)))
+            .filter(|raw| self.identity.lets_pass(raw))
             .filter_map(table::entry)
+            .chain(self.identity.header())
     }
 
     fn body(&self) -> RequestBody {

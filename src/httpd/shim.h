@@ -12,6 +12,7 @@
 #include "http_protocol.h"
 #include "http_request.h"
 #include "util_script.h"
+#include "ap_listen.h"
 #include "ap_mpm.h"
 #include "unixd.h"
 #include "apr_buckets.h"

@@ -19,10 +19,12 @@ use crate::mapping::{
     AutoAlias, Lookup, RuleId, RuleOptions, Table, auto_alias, contains_backslash, normalize,
     strip_session,
 };
+use crate::worker::uri;
 
 const OK: c_int = ffi::OK as c_int;
 const DECLINED: c_int = ffi::DECLINED;
 const BAD_REQUEST: c_int = ffi::HTTP_BAD_REQUEST as c_int;
+const FOUND: c_int = ffi::HTTP_MOVED_TEMPORARILY as c_int;
 const FORBIDDEN: c_int = ffi::HTTP_FORBIDDEN as c_int;
 const NOT_FOUND: c_int = ffi::HTTP_NOT_FOUND as c_int;
 const INTERNAL_ERROR: c_int = ffi::HTTP_INTERNAL_SERVER_ERROR as c_int;
@@ -156,6 +158,22 @@ pub(super) unsafe extern "C" fn post_read_request(raw: *mut ffi::request_rec) ->
             // A redirected request has headers that modules may have set by now.
             if record.main().is_none() && record.previous().is_none() {
                 record.note_hop_by_hop();
+                record.note_tls_claims();
+            }
+            DECLINED
+        })
+    }
+}
+
+/// Runs once httpd has found out who the user is: before it asks whether that one may pass, and where
+/// it need not ask.
+pub(super) unsafe extern "C" fn user_is_known(raw: *mut ffi::request_rec) -> c_int {
+    // SAFETY: called by httpd.
+    unsafe {
+        hook(raw, |record, _| {
+            if !record.get().user.is_null() {
+                let notes = record.kept().unwrap_or_default();
+                record.keep(Notes { user_is_known: true, ..notes });
             }
             DECLINED
         })
@@ -193,10 +211,25 @@ pub(super) unsafe extern "C" fn translate_name(raw: *mut ffi::request_rec) -> c_
                     }
                     OK
                 }
-                Ok(Some(path)) => alias.map_or(DECLINED, |alias| set_alias(record, alias, &path)),
+                Ok(Some(path)) => match &runtime.ivy.redirect {
+                    Some(target) if is_site_root(&record, &path) => redirect(record, target),
+                    _ => alias.map_or(DECLINED, |alias| set_alias(record, alias, &path)),
+                },
             }
         })
     }
+}
+
+/// Whether a client asks for the page of the whole site.
+fn is_site_root(record: &Record<'_>, path: &[u8]) -> bool {
+    let is_first = record.main().is_none() && record.previous().is_none();
+    path == b"/" && is_first && record.get().method_number == int(ffi::M_GET)
+}
+
+/// JkIvyEngine redirect=on. The target has no host, so that it is right behind other proxies, too.
+fn redirect(record: Record<'_>, target: &[u8]) -> c_int {
+    record.headers_out().set(record.pool(), c"Location", &uri::escape(target));
+    FOUND
 }
 
 /// Whether a subrequest looks for an index file that an aliased application has not got: its folder

@@ -8,6 +8,7 @@
 
 pub mod auto_alias;
 pub mod check;
+pub mod denied;
 pub mod extensions;
 pub mod live;
 pub mod mount;
@@ -20,6 +21,7 @@ pub mod table;
 
 pub use auto_alias::{AutoAlias, auto_alias};
 pub use check::{WorkerKind, WorkerNames};
+pub use denied::denied;
 pub use extensions::RuleOptions;
 pub use live::{LiveTable, MapFile, TableSources};
 pub use mount::{Mount, copy_mounts, rules_of};

@@ -13,6 +13,8 @@ use crate::config::{Place, Problem, Problems, Severity, text::printable};
 /// Where a rule comes from. Between rules that are otherwise equal the greater source goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RuleSource {
+    /// JkIvyEngine: what somebody has written out goes first.
+    IvyEngine = 0,
     /// The property `mount` of a worker.
     WorkerDefinition = 1,
     /// JkMount or JkUnMount.
@@ -25,6 +27,7 @@ impl RuleSource {
     /// The name that C mod_jk's status worker shows [3.1].
     pub fn name(self) -> &'static str {
         match self {
+            RuleSource::IvyEngine => "JkIvyEngine",
             RuleSource::WorkerDefinition => "worker definition",
             RuleSource::JkMount => "JkMount",
             RuleSource::UriWorkerMap => "uriworkermap",
@@ -57,6 +60,20 @@ impl Rule {
     pub fn mount(path: &[u8], worker: &[u8], place: &Place, problems: &mut Problems) -> Vec<Rule> {
         let line = Line::directive("JkMount", place);
         line.rules(Marks::default(), expand(path), worker, problems)
+    }
+
+    /// The rules of the application of a JkIvyEngine.
+    pub fn engine(path: &[u8], worker: &[u8], place: &Place) -> Vec<Rule> {
+        let rule = |path: Cow<'_, [u8]>| Rule {
+            pattern: Pattern::new(&path),
+            worker: worker.into(),
+            options: Arc::default(),
+            is_exclusion: false,
+            is_disabled: false,
+            source: RuleSource::IvyEngine,
+            place: place.clone(),
+        };
+        expand(path).into_iter().map(rule).collect()
     }
 
     /// The rules of `JkUnMount path worker`; as [`Rule::mount`].
@@ -111,6 +128,7 @@ impl Rule {
         match (self.source, self.is_exclusion) {
             (RuleSource::JkMount, false) => "JkMount".to_string(),
             (RuleSource::JkMount, true) => "JkUnMount".to_string(),
+            (RuleSource::IvyEngine, _) => "JkIvyEngine".to_string(),
             (RuleSource::WorkerDefinition, _) => {
                 format!("worker.{}.mount", printable(&self.worker))
             }

@@ -11,15 +11,13 @@ use std::time::{Duration, Instant};
 use super::buffers::{Buffers, Lent};
 use super::endpoint::{Connection, Open};
 use super::error::{Failure, Phase, PingError};
-use super::exchange::{
-    Drive, Finished, Progress, Response, Sending, Timeouts, count as count_bytes,
-};
+use super::exchange::{Drive, Finished, Progress, Response, Sending, Timeouts};
 use super::pool::{Pool, Slot};
 use super::prepare::{Routing, encode};
 use super::recovery;
+use super::tally;
 use super::upload::append_body;
 use crate::ajp::exchange::{CloseReason, Exchange, Verdict};
-use crate::ajp::message::{CPING, CPONG};
 use crate::config::{Ajp13Config, Target, WorkerName};
 use crate::host::{BodyError, Request, ResponseError};
 use crate::jk_log;
@@ -28,7 +26,7 @@ use crate::net::{ConnectError, Connector, IdleState, NameCache, Names, Notice};
 use crate::shared::requests::{Count, Ticket, take};
 use crate::shared::{Admission, Busy, Memory, WorkerState};
 
-/// Longest wait for the CPONG of a member whose last connection broke, where ping_timeout is 0.
+/// Longest wait for the CPONG of a member that may not work, where ping_timeout is 0.
 const DOUBTED: Duration = Duration::from_secs(10);
 
 /// One configured worker with its connections in this process.
@@ -224,16 +222,16 @@ pub(super) struct Serving<'s, 'b, R> {
 pub fn serve<R: Request>(worker: &Worker, buffers: &Buffers, request: &mut R) -> Outcome {
     let mut parcel = Parcel::new(buffers, worker.config.packet_size.bytes());
     let mut serving = Serving::new(worker, request, Routing::DIRECT, &mut parcel);
-    if let Some(state) = worker.state() {
-        state.used.fetch_add(1, Ordering::Relaxed);
-    }
     // A request that must wait for its client's body should not do so in vain.
     if worker.is_full() {
         return serving.refuse();
     }
+    if let Some(state) = worker.state() {
+        state.used.fetch_add(1, Ordering::Relaxed);
+    }
     let result = match serving.prepare() {
         Ok(()) if !serving.admit() => return serving.refuse(),
-        Ok(()) => serving.run(),
+        Ok(()) => serving.run(false),
         Err(failure) => Err(failure),
     };
     match result {
@@ -334,25 +332,28 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         Ok(())
     }
 
-    /// Tries the worker as often as its settings say, and counts what comes of it.
+    /// Tries the worker as often as its settings say, and counts what comes of it. `is_test`: it has
+    /// failed before, and this request is to find out whether it works again.
     ///
     /// # Errors
     /// [`Failure`] of the last attempt.
-    pub(super) fn run(&mut self) -> Result<Outcome, Failure> {
+    pub(super) fn run(&mut self, is_test: bool) -> Result<Outcome, Failure> {
         let begin = Instant::now();
-        let result = self.run_uncounted();
+        let result = self.run_uncounted(is_test);
         if let Some(state) = self.worker.state() {
             let retries = u64::from(self.tries.saturating_sub(1));
             let is_alone = !self.routing.is_member;
-            count(state, &result, retries, is_alone, self.request.now());
+            tally::count(state, &result, retries, is_alone, self.request.now());
             state.latency.add(begin.elapsed());
         }
         result
     }
 
-    fn run_uncounted(&mut self) -> Result<Outcome, Failure> {
+    fn run_uncounted(&mut self, is_test: bool) -> Result<Outcome, Failure> {
         let config = &self.worker.config;
-        let mut fresh_only = false;
+        // What must not be executed twice is lost with an engine that accepts and does not answer:
+        // that one is to answer a CPING first.
+        let mut fresh_only = is_test && !is_idempotent(self.request.facts().method);
         loop {
             self.tries = self.tries.saturating_add(1);
             let result = self.attempt(fresh_only);
@@ -513,18 +514,6 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         }
     }
 
-    /// Pings a connection, and counts its bytes as C mod_jk does.
-    fn ping(&self, connection: &mut Connection, timeout: Duration) -> Result<(), PingError> {
-        let result = connection.ping(timeout);
-        if let Some(state) = self.worker.state() {
-            state.transferred.fetch_add(count_bytes(CPING.len()), Ordering::Relaxed);
-            if result.is_ok() {
-                state.read.fetch_add(count_bytes(CPONG.len()), Ordering::Relaxed);
-            }
-        }
-        result
-    }
-
     /// An idle connection that is alive, or a new one.
     fn connect(&mut self, slot: &mut Slot<'_>, fresh_only: bool) -> Result<Connection, Failure> {
         let config = &self.worker.config;
@@ -549,7 +538,7 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
                 return Ok(connection);
             };
             self.progress.phase = Phase::Cping;
-            match self.ping(&mut connection, timeout) {
+            match tally::ping(self.worker, &mut connection, timeout) {
                 Ok(()) => return Ok(connection),
                 Err(e) => {
                     jk_log!(
@@ -588,13 +577,14 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         let mut connection =
             Connection { stream, id, carried: 0, idle_since: now, checked_at: now, _opened };
         self.connection = (connection.id, 0);
-        // An engine that is just going down still accepts connections. Where there are others, it
-        // does not get the one repetition that a request has unless it answers.
+        // An engine that is just going down, or hangs, still accepts connections. Where there are
+        // others, it gets neither the one repetition that a request has nor a request that cannot be
+        // repeated unless it answers.
         let doubted =
             (fresh_only && self.routing.is_member).then(|| config.idle_ping.unwrap_or(DOUBTED));
         if let Some(timeout) = config.connect_ping.or(config.prepost_ping).or(doubted) {
             self.progress.phase = Phase::Cping;
-            self.ping(&mut connection, timeout).map_err(Failure::Ping)?;
+            tally::ping(self.worker, &mut connection, timeout).map_err(Failure::Ping)?;
         }
         Ok(connection)
     }
@@ -692,41 +682,6 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
             "({}) {why}; the connection is closed, the response is complete; conn={id}/{carried}",
             self.worker.name()
         );
-    }
-}
-
-/// Counts the result of a request [6.9]. `is_alone`: no balancer counts its reply timeouts. `now`:
-/// seconds since 1970.
-fn count(
-    state: &WorkerState,
-    result: &Result<Outcome, Failure>,
-    retries: u64,
-    is_alone: bool,
-    now: u64,
-) {
-    if retries > 0 {
-        state.retries.fetch_add(retries, Ordering::Relaxed);
-    }
-    let is_failing = match result {
-        Ok(_) => false,
-        Err(failure) if failure.is_of_client() => {
-            state.client_errors.fetch_add(1, Ordering::Relaxed);
-            false
-        }
-        Err(failure) => {
-            if matches!(failure, Failure::ReplyTimeout(_)) {
-                state.all_reply_timeouts.fetch_add(1, Ordering::Relaxed);
-                if is_alone {
-                    state.reply_timeouts.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            state.errors.fetch_add(1, Ordering::Relaxed);
-            state.error_time.store(now, Ordering::Relaxed);
-            true
-        }
-    };
-    if (state.failing.load(Ordering::Relaxed) == 1) != is_failing {
-        state.failing.store(u32::from(is_failing), Ordering::Relaxed);
     }
 }
 

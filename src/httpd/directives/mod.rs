@@ -3,6 +3,7 @@
 //! What is wrong is collected rather than returned, so that `httpd -t` shows all of it at once; the
 //! check at the end of [`super::lifecycle`] refuses to start.
 
+mod engine;
 mod global;
 mod line;
 mod logging;
@@ -39,8 +40,9 @@ type Directive = (&'static CStr, Take, &'static CStr);
 const PATH_AND_WORKER: &CStr = c"path and worker; in a <Location> only the worker";
 const VARIABLE: &CStr = c"name of an environment variable";
 
-/// All 37 directives of C mod_jk, and JkStrict.
-static DIRECTIVES: [Directive; 38] = [
+/// All 37 directives of C mod_jk, and those that it does not have: JkStrict, JkIvyEngine,
+/// JkUserHeader.
+static DIRECTIVES: [Directive; 40] = [
     (
         c"JkWorkersFile",
         One(global::workers_file),
@@ -59,6 +61,16 @@ static DIRECTIVES: [Directive; 38] = [
         c"seconds between maintenance of connections; 0 is off",
     ),
     (c"JkStrict", Flag(global::strict), c"On: what would be a warning keeps httpd from starting"),
+    (
+        c"JkIvyEngine",
+        Rest(engine::ivy_engine),
+        c"folder of an Axon Ivy Engine or its ivy.yaml, and key=value ...; or Off",
+    ),
+    (
+        c"JkUserHeader",
+        One(engine::user_header),
+        c"name of the header that tells the engine the authenticated user",
+    ),
     (c"JkMount", OneOrTwo(mounts::jk_mount), PATH_AND_WORKER),
     (c"JkUnMount", OneOrTwo(mounts::jk_unmount), PATH_AND_WORKER),
     (

@@ -5,7 +5,19 @@ use std::ffi::CStr;
 use super::super::environment::{EnvVar, Variable};
 use super::line::Line;
 
+/// What begins the variables that httpd makes of a client's headers.
+const OF_CLIENT: &[u8] = b"HTTP_";
+
 pub(super) fn indicator(line: &mut Line<'_>, variable: Variable, name: &CStr) {
+    let start = name.to_bytes().get(..OF_CLIENT.len());
+    let is_of_client = start.is_some_and(|start| start.eq_ignore_ascii_case(OF_CLIENT));
+    if is_of_client && variable == Variable::RemoteUser {
+        let what = format!(
+            "{} is a header of the client, who can claim to be any user with it",
+            name.to_string_lossy()
+        );
+        line.warning(what, "let a module of httpd authenticate the user");
+    }
     line.set(|raw, _| {
         if let Some(renamed) = raw.variables.get_mut(variable as usize) {
             *renamed = Some(name.to_owned());

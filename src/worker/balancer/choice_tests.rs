@@ -270,3 +270,50 @@ fn marks_are_of_one_round_or_of_all() {
     marks.begin_round();
     assert_ne!(name(&marks), Ok(1));
 }
+
+/// What a request of a balancer costs beyond one of a single worker: looking, choosing, claiming,
+/// counting, settling.
+#[test]
+#[ignore = "measures and judges nothing: cargo test --release --lib what_a_choice -- --ignored --nocapture"]
+fn what_a_choice_costs() {
+    use crate::config::balancer::BalanceMethod;
+    use crate::worker::balancer::state::Ending;
+    use std::io::Write as _;
+
+    const ROUNDS: u32 = 100_000;
+    let names: Vec<String> = (0..100).map(|n| format!("node{n}.example.ch")).collect();
+    let members: Vec<Member> = names.iter().map(|name| member(name)).collect();
+    let address = |n: u32| Address::new(std::net::Ipv4Addr::from(n).to_string().as_bytes());
+    for method in [
+        BalanceMethod::Request,
+        BalanceMethod::Traffic,
+        BalanceMethod::Busyness,
+        BalanceMethod::Sessions,
+        BalanceMethod::Next,
+        BalanceMethod::Address,
+    ] {
+        for is_sticky in [false, true] {
+            let group = group(&members, |config| config.method = method);
+            let sticky = session(&["node99.example.ch"]);
+            let begin = std::time::Instant::now();
+            for n in 0..ROUNDS {
+                let is_by_address = method == BalanceMethod::Address;
+                let wish = Wish {
+                    address: is_by_address.then(|| address(n)),
+                    session: if is_sticky { sticky.session.clone() } else { Session::None },
+                    ..Wish::default()
+                };
+                group.end_busy(|_| true);
+                let choice = group.choose(&wish, &Marks::default(), NOW).unwrap();
+                let seat = group.seat(choice.place).unwrap();
+                group.claim(&seat, NOW).unwrap();
+                group.charge(&seat, wish.opens_session(), NOW);
+                group.charge_traffic(&seat, 1000, NOW);
+                group.settle(choice.place, Ending::Done, 0, NOW);
+            }
+            let each = begin.elapsed().as_nanos() / u128::from(ROUNDS);
+            let what = format!("{method:?}, sticky {is_sticky}: {each} ns among 100 members");
+            writeln!(std::io::stderr(), "{what}").unwrap();
+        }
+    }
+}

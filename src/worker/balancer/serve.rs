@@ -360,8 +360,9 @@ impl Balancer {
         }
         let opens_session = trial.wish.opens_session();
         let charged = self.group.charge(&seat, opens_session, now);
+        let is_test = seat.state.state() == State::Probe;
         let inside = self.group.state().map(BalancerState::enter);
-        let result = serving.run();
+        let result = serving.run(is_test);
         let goes_on = match &result {
             Ok(_) => false,
             Err(failure) => serving.may_go_elsewhere(failure) && !self.is_last(trial),

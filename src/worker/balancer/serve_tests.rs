@@ -162,6 +162,25 @@ fn a_member_that_may_have_executed_the_request_does_not_get_it_again() {
 }
 
 #[test]
+fn a_member_in_recovery_is_pinged_before_it_gets_what_cannot_be_repeated() {
+    const CPING: [u8; 5] = [0x12, 0x34, 0, 1, 10];
+    const CPONG: [u8; 5] = [b'A', b'B', 0, 1, 9];
+    let hangs = vec![vec![Vec::new()]];
+    let works = vec![vec![CPONG.to_vec(), Vec::new(), answer(b"a")]];
+    let tests = [(hangs, &b"b"[..], "ERR"), (works, b"a", "OK")];
+    for (script, served_by, state) in tests {
+        let other = if served_by == b"b" { vec![vec![Vec::new(), answer(b"b")]] } else { unused() };
+        let scene = scene(vec![script, other], |_| ());
+        scene.balancer.group.seat(0).unwrap().state.set_state(State::Recover);
+        let mut request = Client::post(b"body");
+        let (outcome, _) = scene.ask(&mut request);
+        assert_eq!((outcome, &request.client[..]), (Outcome::Completed, served_by));
+        assert_eq!(scene.states()[0], state);
+        assert_eq!(scene.end()[0][0], CPING);
+    }
+}
+
+#[test]
 fn what_has_begun_is_not_sent_again() {
     let partial = || vec![vec![begun(200, &[], b"part")]];
     let scene = scene(vec![partial(), unused()], |_| ());
@@ -403,7 +422,7 @@ fn who_comes_while_another_one_forces_the_members_is_served_as_well() {
             let (balancer, buffers) = (&balancer, &buffers);
             let (barrier, refused) = (&barrier, &refused);
             scope.spawn(move || {
-                for _ in 0..100 {
+                for _ in 0..2000 {
                     if client == 0 {
                         state.set_state(State::Error);
                     }

@@ -292,7 +292,9 @@ impl World {
         self.now += 1 + self.random.below(LONGEST_STEP);
         let process = self.random.place(PROCESSES);
         groups[process].maintain(self.now);
+        self.check(groups);
         self.ping(&groups[process]);
+        self.check(groups);
     }
 
     /// Engines are checked where it is time for that.

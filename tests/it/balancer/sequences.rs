@@ -1,7 +1,11 @@
 //! The same requests, one after the other, go to the same engines as with C mod_jk.
 
+use super::load::{named, workers};
 use super::scene::Step::{Cookie, Down, Get, Times, Up};
 use super::scene::{ROUTE, Scenario, compare};
+use crate::support::client;
+use crate::support::httpd::{Httpd, Module};
+use crate::support::wait_until;
 
 #[test]
 fn methods_and_factors() {
@@ -185,4 +189,28 @@ fn sessions_that_move() {
         ],
         "",
     );
+}
+
+/// With both modules a member that failed gets requests again after recover_time and the next
+/// maintenance, which would be minutes by default.
+#[test]
+fn members_come_back() {
+    for module in Module::BOTH {
+        let engines = named(&[0; 2]);
+        let more = "worker.maintain=1\nworker.lb.recover_time=1\n\
+                    worker.a.retries=1\nworker.b.retries=1";
+        let httpd = Httpd::builder(module)
+            .size(2, 1)
+            .workers(&workers(&engines, &[1, 1], more))
+            .mount("/*", "lb")
+            .start();
+        let ask = || client::get(httpd.addr(), "/x").text();
+        engines[0].refuse();
+        assert_eq!([ask(), ask(), ask()], ["b ", "b ", "b "], "{module:?}");
+        engines[0].listen();
+        wait_until("a is back", || ask() == "a ");
+        // It is not made up for what it has missed.
+        let next: Vec<String> = (0..4).map(|_| ask()).collect();
+        assert_eq!(next.iter().filter(|name| *name == "a ").count(), 2, "{module:?} {next:?}");
+    }
 }

@@ -3,13 +3,15 @@
 use super::{accepted, refused, said, with};
 
 /// Every directive as one may find it.
-const DIRECTIVES: [&str; 38] = [
+const DIRECTIVES: [&str; 40] = [
     "JkWorkersFile conf/workers.properties",
     "JkWorkerProperty worker.w.port=8009",
     "JkShmFile logs/jk.shm",
     "JkShmSize 512",
     "JkWatchdogInterval 60",
     "JkStrict Off",
+    "JkIvyEngine conf/ivy redirect=on",
+    "JkUserHeader X-Forwarded-User",
     "JkMount /a/* w",
     "JkUnMount /a/b w",
     "JkMountFile conf/uriworkermap.properties",
@@ -62,6 +64,7 @@ fn name(directive: &str) -> &str {
 fn every_directive_is_accepted_in_the_main_server() {
     let builder = with(&DIRECTIVES.join("\n"))
         .file("conf/uriworkermap.properties", "/b/*=w\n")
+        .file("conf/ivy/configuration/ivy.yaml", "")
         .file("conf/workers.properties", "worker.list=w\n");
     accepted(builder, &[]);
 }
@@ -71,6 +74,7 @@ fn what_is_for_all_servers_is_refused_in_a_virtual_host() {
     let lines = format!("<VirtualHost *:81>\n{}\n</VirtualHost>", DIRECTIVES.join("\n"));
     let builder = with(&lines)
         .file("conf/uriworkermap.properties", "/b/*=w\n")
+        .file("conf/ivy/configuration/ivy.yaml", "")
         .file("conf/workers.properties", "worker.list=w\nworker.w.port=1\n")
         .config("JkWorkersFile conf/workers.properties");
     let expected: Vec<String> = (2..)

@@ -13,7 +13,7 @@ mod workers;
 use crate::support::httpd::{Builder, Httpd, Module, Refusal};
 
 /// An httpd whose configuration includes `lines` as conf/test.conf, whose lines count from 1.
-fn with(lines: &str) -> Builder {
+pub(crate) fn with(lines: &str) -> Builder {
     Httpd::builder(Module::Ours)
         .no_jk_log()
         .file("conf/test.conf", lines)
@@ -21,7 +21,7 @@ fn with(lines: &str) -> Builder {
 }
 
 /// What our module says, in order, without the path of the ServerRoot.
-fn said(result: &Refusal) -> Vec<String> {
+pub(crate) fn said(result: &Refusal) -> Vec<String> {
     let ours = result.output.lines().filter_map(|line| line.split_once("mod_jk: "));
     ours.map(|(_, text)| relative(text)).collect()
 }
@@ -38,7 +38,7 @@ fn relative(text: &str) -> String {
 
 /// `httpd -t` fails and says exactly `expected`.
 #[track_caller]
-fn refused(builder: Builder, expected: &[&str]) {
+pub(crate) fn refused(builder: Builder, expected: &[&str]) {
     let result = builder.config_test();
     assert_eq!(said(&result), expected, "\n{}", result.output);
     assert!(!result.status.success(), "{}", result.output);
@@ -47,7 +47,7 @@ fn refused(builder: Builder, expected: &[&str]) {
 
 /// `httpd -t` succeeds and says exactly `expected`, which are warnings.
 #[track_caller]
-fn accepted(builder: Builder, expected: &[&str]) {
+pub(crate) fn accepted(builder: Builder, expected: &[&str]) {
     let result = builder.config_test();
     assert_eq!(said(&result), expected, "\n{}", result.output);
     assert!(result.status.success(), "{}", result.output);

@@ -133,6 +133,21 @@ fn the_examples_of_properties_are_good() {
 }
 
 #[test]
+fn every_key_of_an_engine_is_there() {
+    let rows = rows("JkIvyEngine");
+    let code = super::files::read("src/config/ivy/line.rs");
+    let (_, keys) = code.split_once("const KEYS").expect("the keys");
+    let keys = keys.split(';').nth(1).expect("the keys");
+    let known: Vec<String> =
+        keys.split('"').skip(1).step_by(2).map(|key| format!("{key}=")).collect();
+    assert_eq!(known.len(), 8, "{keys}");
+    assert_eq!(rows.len(), known.len() + 1, "{:?}", rows.keys());
+    for key in known {
+        assert!(rows.contains_key(&key), "{key} is missing");
+    }
+}
+
+#[test]
 fn every_option_and_token_is_there() {
     let options = rows("JkOptions");
     let named: String = options.keys().cloned().collect::<Vec<_>>().join(", ");

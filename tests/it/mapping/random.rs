@@ -1,7 +1,6 @@
 //! Random rules and paths from so few words that they meet often. A seed gives the same ones again.
 
-/// A generator of random numbers (SplitMix64).
-pub(super) struct Random(u64);
+pub(super) use crate::support::random::Random;
 
 /// Segments of patterns and paths.
 const WORDS: [&str; 7] = ["a", "b", "ab", "a.x", "b.x", "c", "\u{e9}"];
@@ -35,32 +34,6 @@ const TRICKS: [&str; 24] = [
 ];
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `end`.
-    pub(super) fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).expect("below a usize")
-    }
-
-    /// True once in `n`.
-    pub(super) fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-
-    pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
-
     /// A pattern of a rule that begins with `/`.
     pub(super) fn pattern(&mut self, bar: bool) -> String {
         let mut pattern = String::new();

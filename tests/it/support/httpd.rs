@@ -113,6 +113,7 @@ pub(crate) struct Builder {
     http2: bool,
     jk_log_level: Option<String>,
     files: Vec<(PathBuf, Vec<u8>)>,
+    private: Vec<PathBuf>,
 }
 
 impl Builder {
@@ -203,6 +204,12 @@ impl Builder {
         self
     }
 
+    /// Makes a file that was given private to who starts httpd.
+    pub(crate) fn private(mut self, path: &str) -> Self {
+        self.private.push(path.into());
+        self
+    }
+
     /// Starts it and waits until it serves. Panics with its logs if it does not.
     #[track_caller]
     pub(crate) fn start(self) -> Httpd {
@@ -268,6 +275,7 @@ impl Httpd {
             http2: false,
             jk_log_level: Some("info".into()),
             files: Vec::new(),
+            private: Vec::new(),
         }
     }
 

@@ -52,6 +52,8 @@ pub(crate) struct Builder {
     connection_timeout_ms: Option<u32>,
     connector: String,
     unix: bool,
+    route: Option<String>,
+    cluster: String,
     apps: Vec<(String, PathBuf)>,
     files: Vec<(String, String)>,
 }
@@ -94,6 +96,18 @@ impl Builder {
         self
     }
 
+    /// `jvmRoute`: what session ids end with.
+    pub(crate) fn route(mut self, route: &str) -> Self {
+        self.route = Some(route.to_owned());
+        self
+    }
+
+    /// A `<Cluster>` element of the engine, as XML.
+    pub(crate) fn cluster(mut self, element: &str) -> Self {
+        self.cluster = element.to_owned();
+        self
+    }
+
     /// Listens on a Unix socket instead of a port.
     pub(crate) fn unix(mut self) -> Self {
         self.unix = true;
@@ -115,6 +129,13 @@ impl Builder {
     /// Starts it and waits until its connector answers CPING.
     #[track_caller]
     pub(crate) fn start(self) -> Tomcat {
+        let mut tomcat = self.prepare();
+        tomcat.launch();
+        tomcat
+    }
+
+    /// Writes all that it needs; [`Tomcat::launch`] starts it.
+    pub(crate) fn prepare(self) -> Tomcat {
         let base = super::temp_dir("jk-tomcat-");
         let (endpoint, reserved) = if self.unix {
             (Endpoint::Unix(base.path().join("ajp.sock")), None)
@@ -123,9 +144,7 @@ impl Builder {
             (Endpoint::Tcp(port.addr()), Some(port))
         };
         self.write(base.path(), &endpoint);
-        let mut tomcat = Tomcat { base, endpoint, child: None, _reserved: reserved };
-        tomcat.launch();
-        tomcat
+        Tomcat { base, endpoint, child: None, _reserved: reserved }
     }
 
     fn write(&self, base: &Path, endpoint: &Endpoint) {
@@ -165,19 +184,24 @@ impl Builder {
             Some(timeout) => format!("connectionTimeout=\"{timeout}\""),
             None => String::new(),
         };
+        let route = match &self.route {
+            Some(route) => format!("jvmRoute=\"{route}\""),
+            None => String::new(),
+        };
         format!(
             "<Server port=\"-1\">\n<Service name=\"Catalina\">\n\
              <Connector protocol=\"AJP/1.3\" {place} {secret} {timeout} {} \
              secretRequired=\"{}\" packetSize=\"{}\" tomcatAuthentication=\"{}\" \
              maxThreads=\"{}\" minSpareThreads=\"2\"/>\n\
-             <Engine name=\"Catalina\" defaultHost=\"localhost\">\n\
+             <Engine name=\"Catalina\" defaultHost=\"localhost\" {route}>\n{}\n\
              <Host name=\"localhost\" appBase=\"webapps\" autoDeploy=\"false\" \
              startStopThreads=\"0\"/>\n</Engine>\n</Service>\n</Server>\n",
             self.connector,
             self.secret_required,
             self.packet_size,
             self.tomcat_authentication,
-            self.max_threads
+            self.max_threads,
+            self.cluster
         )
     }
 }
@@ -201,6 +225,8 @@ impl Tomcat {
             connection_timeout_ms: None,
             connector: String::new(),
             unix: false,
+            route: None,
+            cluster: String::new(),
             apps: Vec::new(),
             files: Vec::new(),
         }
@@ -249,11 +275,26 @@ impl Tomcat {
         }
     }
 
+    /// Stops it in the middle of whatever it does: connections stay, connects are accepted by the
+    /// system, nobody answers. See [`Tomcat::resume`].
+    pub(crate) fn freeze(&self) {
+        self.signal(libc::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        self.signal(libc::SIGCONT);
+    }
+
+    fn signal(&self, signal: libc::c_int) {
+        let pid = self.pid().expect("Tomcat runs");
+        assert!(process::signal(process::Target::Process(pid), signal), "Tomcat is gone");
+    }
+
     /// Lets it stop in its own way: requests end, connections are closed.
     pub(crate) fn stop(&mut self) {
-        if let Some(pid) = self.pid() {
-            process::signal(process::Target::Process(pid), libc::SIGTERM);
-            let child = self.child.as_mut().expect("it has a pid");
+        if let Some(child) = &mut self.child {
+            process::signal(process::Target::Process(child.id()), libc::SIGTERM);
             process::wait(child, Duration::from_secs(20));
         }
         self.kill();

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -48,6 +49,10 @@ impl Site {
             };
             site.put(path, &content);
         }
+        for path in &builder.private {
+            let private = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(site.path(path), private).expect("chmod 600");
+        }
         site.put("conf/httpd.conf", site.fill(&builder.httpd_conf(&site)).as_bytes());
         site
     }
@@ -61,6 +66,12 @@ impl Site {
         std::fs::create_dir_all(path.parent().expect("below the root")).expect("mkdir");
         std::fs::write(&path, content)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        // Only who starts httpd reads these, and a warning says so where they hold a secret.
+        let name = path.to_string_lossy();
+        if name.ends_with("workers.properties") || name.ends_with(".conf") {
+            let private = std::fs::Permissions::from_mode(0o640);
+            std::fs::set_permissions(&path, private).expect("chmod 640");
+        }
     }
 
     fn fill(&self, text: &str) -> String {
