@@ -2,10 +2,11 @@
 
 use std::io;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU16, AtomicU64};
 
 use crate::shared::{
-    BalancerState, CommonState, Layout, MemberState, Memory, RequestState, WorkerState,
+    BalancerState, CommonState, Layout, MemberState, Memory, ProcessState, RequestState,
+    WorkerState,
 };
 
 /// Zeroed memory for the states of workers and balancers, shared with all children of this process.
@@ -67,7 +68,16 @@ impl SharedMemory {
     }
 
     fn edits_at(layout: Layout) -> usize {
+        let connections = units::<AtomicU16>(layout.connections());
+        Self::connections_at(layout).saturating_add(connections)
+    }
+
+    fn processes_at(layout: Layout) -> usize {
         Self::requests_at(layout).saturating_add(units::<RequestState>(layout.requests))
+    }
+
+    fn connections_at(layout: Layout) -> usize {
+        Self::processes_at(layout).saturating_add(units::<ProcessState>(layout.processes))
     }
 
     /// The layout that it has room for.
@@ -102,6 +112,16 @@ impl Memory for SharedMemory {
     fn requests(&self) -> &[RequestState] {
         // SAFETY: `bytes` has room for them behind the balancers; they are atomics.
         unsafe { self.records(Self::requests_at(self.layout), self.layout.requests) }
+    }
+
+    fn processes(&self) -> &[ProcessState] {
+        // SAFETY: `bytes` has room for them behind the requests; they are atomics.
+        unsafe { self.records(Self::processes_at(self.layout), self.layout.processes) }
+    }
+
+    fn connections(&self) -> &[AtomicU16] {
+        // SAFETY: `bytes` has room for them behind the processes; they are atomics.
+        unsafe { self.records(Self::connections_at(self.layout), self.layout.connections()) }
     }
 
     fn edits(&self) -> &[AtomicU64] {
@@ -147,12 +167,13 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::shared::State;
     use crate::shared::requests::{Count, take};
+    use crate::shared::{State, connections};
 
     #[test]
     fn every_record_has_a_place_of_its_own() {
-        let layout = Layout { workers: 7, balancers: 3, members: 5, requests: 9, edits: 11 };
+        let layout =
+            Layout { workers: 7, balancers: 3, members: 5, requests: 9, processes: 2, edits: 11 };
         let memory = SharedMemory::new(layout).unwrap();
         for (at, worker) in memory.workers().iter().enumerate() {
             worker.used.store(100 + at as u64, Ordering::Relaxed);
@@ -167,11 +188,16 @@ mod tests {
         for word in memory.edits() {
             word.store(u64::MAX, Ordering::Relaxed);
         }
+        for process in [1, 2] {
+            let row = connections::row(&memory, process).unwrap();
+            assert!((0..=process).all(|_| connections::open(&memory, row, 6)));
+        }
         memory.common().repaired.store(400, Ordering::Relaxed);
         let take = |at| take(memory.requests(), at, 1, Count::Busy(6));
         let tickets: Vec<_> = (0..9).filter_map(take).collect();
         let excess = crate::shared::requests::excess(&memory);
         assert_eq!((tickets.len(), excess.get(6)), (9, Some(&(Count::Busy(6), -9))));
+        assert_eq!((connections::of(&memory, 6), connections::of(&memory, 5)), (5, 0));
         assert_eq!(memory.common().repaired.load(Ordering::Relaxed), 400);
         let load = |atomic: &AtomicU64| atomic.load(Ordering::Relaxed);
         let used: Vec<u64> = memory.workers().iter().map(|w| load(&w.used)).collect();
@@ -188,7 +214,8 @@ mod tests {
     fn a_thousand_members_take_less_than_a_mebibyte() {
         let edits = crate::shared::edits::words(1001);
         let requests = 16 * 1024;
-        let layout = Layout { workers: 1000, balancers: 1, members: 1000, requests, edits };
+        let layout =
+            Layout { workers: 1000, balancers: 1, members: 1000, requests, processes: 32, edits };
         let bytes = SharedMemory::bytes(layout);
         assert!(bytes < 1 << 20, "{bytes}");
     }

@@ -57,7 +57,7 @@ pub(super) fn layout(workers: &WorkerSet, threads: usize) -> Layout {
     let threads = threads.max(limit(ffi::AP_MPMQ_HARD_LIMIT_THREADS));
     let processes = limit(ffi::AP_MPMQ_HARD_LIMIT_DAEMONS).saturating_mul(GENERATIONS);
     let requests = processes.saturating_mul(threads).saturating_mul(RECORDS).max(LEAST_REQUESTS);
-    let requests = Layout { requests, ..Layout::default() };
+    let requests = Layout { requests, processes, ..Layout::default() };
     workers.configs.iter().map(Layout::of).fold(requests, Layout::and)
 }
 
@@ -96,7 +96,7 @@ impl Upkeep {
     /// Frees the records of an earlier process with this one's number: it has none yet.
     pub(super) fn begin(&self) {
         let own = process::id();
-        free_dead(&*self.memory, |process| process != own);
+        free_dead(&*self.memory, own, |process| process != own);
     }
 
     /// Takes the requests of killed processes out of the counts, if it is time and no other
@@ -106,7 +106,7 @@ impl Upkeep {
         if !memory.common().is_repair_due(unix, self.interval) {
             return;
         }
-        free_dead(memory, |process| memory.is_alive(process));
+        free_dead(memory, process::id(), |process| memory.is_alive(process));
         let first = excess(memory);
         if first.iter().all(|(_, excess)| *excess == 0) {
             return;
@@ -120,10 +120,19 @@ impl Upkeep {
                 balancer.leave(u32::try_from(n).unwrap_or(u32::MAX));
             }
             let name = match count {
-                Count::Busy(at) | Count::Inflight(at) => self.names.get(at),
+                Count::Busy(at) | Count::Inflight(at) | Count::Connected(at) => self.names.get(at),
                 Count::BalancerInflight(at) => self.balancers.get(at),
             };
             let name = name.map(WorkerName::to_string).unwrap_or_default();
+            if let Count::Connected(_) = count {
+                jk_log!(
+                    *log,
+                    Level::Info,
+                    "({name}) connected_repaired: connections were counted that no process has, as \
+                     after a process was killed; n={n}"
+                );
+                continue;
+            }
             jk_log!(
                 *log,
                 Level::Warn,

@@ -5,6 +5,7 @@
 
 mod balancer;
 pub mod carry;
+pub mod connections;
 pub mod edits;
 mod inflight;
 pub mod journal;
@@ -14,11 +15,12 @@ mod worker;
 
 use std::fmt::Debug;
 use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use crate::config::WorkerConfig;
 
 pub use balancer::{BalancerState, MemberState, Serving, State};
+pub use connections::ProcessState;
 pub use inflight::{Admission, Inflight};
 pub use journal::Journal;
 pub use requests::RequestState;
@@ -35,6 +37,8 @@ pub struct Layout {
     pub members: usize,
     /// Requests that all processes together can serve at a time.
     pub requests: usize,
+    /// Processes that can have connections at a time.
+    pub processes: usize,
     /// Words for the edits of workers ([`edits`]).
     pub edits: usize,
 }
@@ -54,6 +58,11 @@ impl Layout {
         }
     }
 
+    /// Counts of connections: one for each process and worker.
+    pub fn connections(self) -> usize {
+        self.processes.saturating_mul(self.workers)
+    }
+
     /// The records of both.
     #[must_use]
     pub fn and(self, other: Layout) -> Layout {
@@ -62,6 +71,7 @@ impl Layout {
             balancers: self.balancers.saturating_add(other.balancers),
             members: self.members.saturating_add(other.members),
             requests: self.requests.saturating_add(other.requests),
+            processes: self.processes.saturating_add(other.processes),
             edits: self.edits.saturating_add(other.edits),
         }
     }
@@ -80,6 +90,12 @@ pub trait Memory: Debug + Send + Sync {
 
     /// One for each request that is being served.
     fn requests(&self) -> &[RequestState];
+
+    /// One for each process.
+    fn processes(&self) -> &[ProcessState];
+
+    /// Open connections: for each process those to each worker.
+    fn connections(&self) -> &[AtomicU16];
 
     /// Words in which edits are kept.
     fn edits(&self) -> &[AtomicU64];
@@ -123,6 +139,8 @@ pub struct Heap {
     balancers: Vec<BalancerState>,
     members: Vec<MemberState>,
     requests: Vec<RequestState>,
+    processes: Vec<ProcessState>,
+    connections: Vec<AtomicU16>,
     edits: Vec<AtomicU64>,
     common: CommonState,
 }
@@ -138,6 +156,8 @@ impl Heap {
             balancers: zeros(layout.balancers),
             members: zeros(layout.members),
             requests: zeros(layout.requests),
+            processes: zeros(layout.processes),
+            connections: zeros(layout.connections()),
             edits: zeros(layout.edits),
             common: CommonState::default(),
         }
@@ -159,6 +179,14 @@ impl Memory for Heap {
 
     fn requests(&self) -> &[RequestState] {
         &self.requests
+    }
+
+    fn processes(&self) -> &[ProcessState] {
+        &self.processes
+    }
+
+    fn connections(&self) -> &[AtomicU16] {
+        &self.connections
     }
 
     fn edits(&self) -> &[AtomicU64] {

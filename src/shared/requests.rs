@@ -8,7 +8,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::Memory;
+use super::{Memory, connections};
 
 /// A request that some process may be serving.
 #[derive(Debug, Default)]
@@ -27,6 +27,9 @@ pub enum Count {
     Inflight(usize),
     /// [`super::BalancerState::inflight`] of the balancer at this position.
     BalancerInflight(usize),
+    /// [`super::WorkerState::connected`] of the worker at this position: not of requests, but left
+    /// behind as they are.
+    Connected(usize),
 }
 
 /// Bits of a position; those above say what is counted.
@@ -39,6 +42,7 @@ impl Count {
             Self::Busy(position) => (0_u32, position),
             Self::Inflight(position) => (1, position),
             Self::BalancerInflight(position) => (2, position),
+            Self::Connected(position) => (3, position),
         };
         let position = u32::try_from(position).ok()?.checked_add(1)?;
         (position >> POSITION_BITS == 0).then_some(kind << POSITION_BITS | position)
@@ -51,6 +55,7 @@ impl Count {
             0 => Some(Self::Busy(position)),
             1 => Some(Self::Inflight(position)),
             2 => Some(Self::BalancerInflight(position)),
+            3 => Some(Self::Connected(position)),
             _ => None,
         }
     }
@@ -60,11 +65,12 @@ impl Count {
 fn counts(memory: &dyn Memory) -> Vec<(Count, &AtomicU32)> {
     let workers = memory.workers().iter().enumerate();
     let busy = workers.clone().map(|(at, worker)| (Count::Busy(at), &worker.busy));
+    let connected = workers.clone().map(|(at, worker)| (Count::Connected(at), &worker.connected));
     let inflight = workers.map(|(at, worker)| (Count::Inflight(at), &worker.inflight.count));
     let balancers = memory.balancers().iter().enumerate();
     let balancers =
         balancers.map(|(at, balancer)| (Count::BalancerInflight(at), &balancer.inflight.count));
-    busy.chain(inflight).chain(balancers).collect()
+    busy.chain(inflight).chain(balancers).chain(connected).collect()
 }
 
 /// A record that is taken. Dropping it frees it.
@@ -100,8 +106,9 @@ pub fn take(
     after.iter().chain(before).find(take).map(|request| Ticket(&request.owner))
 }
 
-/// Frees the records of processes that are gone.
-pub fn free_dead(memory: &dyn Memory, is_alive: impl Fn(u32) -> bool) {
+/// Frees the records of processes that are gone. `own`: who does so.
+pub fn free_dead(memory: &dyn Memory, own: u32, is_alive: impl Fn(u32) -> bool) {
+    connections::free_dead(memory, own, &is_alive);
     for request in memory.requests() {
         let owner = request.owner.load(Ordering::Acquire);
         let process = u32::try_from(owner >> 32).unwrap_or_default();
@@ -128,9 +135,15 @@ pub fn excess(memory: &dyn Memory) -> Vec<(Count, i64)> {
             Count::Busy(at) => at,
             Count::Inflight(at) => workers.saturating_add(at),
             Count::BalancerInflight(at) => workers.saturating_mul(2).saturating_add(at),
+            Count::Connected(_) => continue,
         };
         if let Some((_, excess)) = excess.get_mut(at).filter(|(what, _)| *what == count) {
             *excess = excess.saturating_sub(1);
+        }
+    }
+    for (what, excess) in &mut excess {
+        if let Count::Connected(at) = what {
+            *excess = excess.saturating_sub(connections::of(memory, *at).into());
         }
     }
     excess
@@ -169,7 +182,7 @@ mod tests {
     }
 
     fn repair(memory: &Heap, dead: u32) -> Vec<(Count, i64)> {
-        free_dead(memory, |process| process != dead);
+        free_dead(memory, 7, |process| process != dead);
         let excess = excess(memory);
         correct(memory, &excess, &excess)
     }
@@ -236,7 +249,9 @@ mod tests {
         ];
         assert_eq!(repair(&memory, 8), expected);
         assert!(repair(&memory, 8).is_empty());
-        for count in [BUSY, Count::Inflight(5), Count::BalancerInflight((1 << 30) - 2)] {
+        for count in
+            [BUSY, Count::Inflight(5), Count::BalancerInflight((1 << 30) - 2), Count::Connected(3)]
+        {
             assert_eq!(count.number().and_then(Count::from_number), Some(count));
         }
         assert_eq!(Count::Busy((1 << 30) - 1).number(), None);

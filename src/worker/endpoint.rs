@@ -2,15 +2,16 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, ErrorKind};
-use std::sync::Arc;
+use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::error::PingError;
 use crate::ajp::frame::HEADER_LEN;
 use crate::ajp::message::{CPING, CPONG};
 use crate::net::{Deadline, IdleState, Stream, is_timeout};
-use crate::shared::Memory;
+use crate::shared::{Memory, connections};
 
 /// A connection with what the log says of it.
 #[derive(Debug)]
@@ -34,6 +35,9 @@ pub(super) struct Connection {
 pub(super) struct Open {
     memory: Arc<dyn Memory>,
     position: usize,
+    /// Where this process counts; `None` where it has no place, so that nothing is counted that nobody
+    /// could count out.
+    row: OnceLock<Option<usize>>,
     here: AtomicU32,
 }
 
@@ -44,16 +48,17 @@ pub(super) struct Opened(Arc<Open>);
 impl Open {
     /// None yet, of the worker with this record.
     pub(super) fn new(memory: Arc<dyn Memory>, position: usize) -> Arc<Self> {
-        Arc::new(Self { memory, position, here: AtomicU32::new(0) })
+        Arc::new(Self { memory, position, row: OnceLock::new(), here: AtomicU32::new(0) })
     }
 
     /// Counts one in.
-    pub(super) fn count(self: &Arc<Self>) -> Opened {
-        self.here.fetch_add(1, Ordering::Relaxed);
-        if let Some(worker) = self.memory.workers().get(self.position) {
-            worker.connect();
-        }
-        Opened(Arc::clone(self))
+    pub(super) fn count(self: &Arc<Self>) -> Option<Opened> {
+        let row = || connections::row(&*self.memory, process::id());
+        let row = (*self.row.get_or_init(row))?;
+        connections::open(&*self.memory, row, self.position).then(|| {
+            self.here.fetch_add(1, Ordering::Relaxed);
+            Opened(Arc::clone(self))
+        })
     }
 
     /// Counts all of this process out, which is about to end. Waits for nobody.
@@ -62,8 +67,8 @@ impl Open {
     }
 
     fn leave(&self, count: u32) {
-        if let Some(worker) = self.memory.workers().get(self.position) {
-            worker.disconnect(count);
+        if let Some(row) = self.row.get().copied().flatten() {
+            connections::close(&*self.memory, row, self.position, count);
         }
     }
 }

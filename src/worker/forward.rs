@@ -573,7 +573,7 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         };
         let stream = connector.connect(&mut tell).map_err(Failure::Connect)?;
         let now = Instant::now();
-        let (id, _opened) = (slot.next_id(), Some(self.worker.open.count()));
+        let (id, _opened) = (slot.next_id(), self.worker.open.count());
         let mut connection =
             Connection { stream, id, carried: 0, idle_since: now, checked_at: now, _opened };
         self.connection = (connection.id, 0);

@@ -9,7 +9,7 @@ use crate::support::packet::{self, Request};
 use crate::support::wait_until;
 
 /// Processes of httpd, and clients.
-pub(super) const PROCESSES: usize = 4;
+pub(crate) const PROCESSES: usize = 4;
 
 /// Whether tests may take minutes.
 pub(super) fn is_long() -> bool {
@@ -17,12 +17,12 @@ pub(super) fn is_long() -> bool {
 }
 
 /// One number in the long run, another one otherwise.
-pub(super) fn count(long: usize, short: usize) -> usize {
+pub(crate) fn count(long: usize, short: usize) -> usize {
     if is_long() { long } else { short }
 }
 
 /// httpd with a process for each client, and a log that tells which process served which request.
-pub(super) fn processes() -> httpd::Builder {
+pub(crate) fn processes() -> httpd::Builder {
     Httpd::builder(Module::Ours)
         .mpm(Mpm::Prefork)
         .size(PROCESSES as u32, 1)
@@ -101,7 +101,7 @@ fn ask(httpd: &Httpd, client: &mut Client, target: &str, cookie: &str) -> Respon
 /// Waits until `requests` requests are logged, and panics unless every process has served a fair
 /// part of them.
 #[track_caller]
-pub(super) fn all_processes_served(httpd: &Httpd, requests: usize) {
+pub(crate) fn all_processes_served(httpd: &Httpd, requests: usize) {
     let mut log = String::new();
     wait_until("all requests are in the log", || {
         log = std::fs::read_to_string(httpd.path("logs/pids.log")).unwrap_or_default();

@@ -6,7 +6,7 @@ mod distribution;
 mod failover;
 mod front_ends;
 mod killed;
-mod load;
+pub(crate) mod load;
 mod options;
 mod random;
 mod restart;

@@ -8,7 +8,7 @@ use crate::support::httpd::Module;
 
 /// The samples of a Prometheus document by their whole left side, each checked for its form and for a
 /// HELP and a TYPE before it.
-fn samples(text: &str) -> HashMap<String, f64> {
+pub(super) fn samples(text: &str) -> HashMap<String, f64> {
     let (mut samples, mut types, mut helps) = (HashMap::new(), HashMap::new(), HashSet::new());
     let is_name =
         |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');

@@ -3,7 +3,9 @@
 mod access;
 mod actions;
 mod compare;
+mod counters;
 mod formats;
+mod json;
 
 use crate::support::client::{self, Client, Response};
 use crate::support::engine::{Action, Engine};
