@@ -31,9 +31,11 @@ impl Context<'_> {
         let _ = write!(
             body,
             "<details open data-key=\"settings-{}\"><summary>Settings and where they come from\
-             </summary>\n<table><thead><tr><th scope=\"col\">Member</th><th scope=\"col\">Property\
-             </th><th scope=\"col\">Value</th><th scope=\"col\">Source</th></tr></thead><tbody>\n",
-            anchor(worker.as_bytes())
+             </summary>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" \
+             aria-label=\"Settings of {name}\"><table><thead><tr><th scope=\"col\">Member</th>\
+             <th scope=\"col\">Property</th><th scope=\"col\">Value</th><th scope=\"col\">Source</th></tr></thead><tbody>\n",
+            anchor(worker.as_bytes()),
+            name = markup(worker.as_bytes())
         );
         for setting in settings.iter().filter(shown) {
             let member = setting.member.as_ref().map(WorkerName::as_bytes).unwrap_or_default();
@@ -48,7 +50,7 @@ impl Context<'_> {
                 markup(source.as_bytes())
             );
         }
-        body.push_str("</tbody></table></details>\n");
+        body.push_str("</tbody></table></div></details>\n");
     }
 
     pub(super) fn maps(&self, body: &mut String, part: &Part<'_>, worker: &WorkerName) {
@@ -65,7 +67,8 @@ impl Context<'_> {
         let _ = write!(
             body,
             "<details{open} data-key=\"maps-{}\"><summary>URI Mappings for {name} ({count} maps)\
-             </summary>\n<table><thead><tr>",
+             </summary>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" \
+             aria-label=\"URI mappings of {name}\"><table><thead><tr>",
             anchor(worker.as_bytes())
         );
         for column in ["Server", "URI", "Match Type", "Source", "Options", "Line"] {
@@ -91,7 +94,7 @@ impl Context<'_> {
                 markup(map.rule.place.to_string().as_bytes())
             );
         }
-        body.push_str("</tbody></table></details>\n");
+        body.push_str("</tbody></table></div></details>\n");
     }
 
     /// Which rule has a URL.

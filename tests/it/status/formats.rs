@@ -1,6 +1,8 @@
 //! The formats that C mod_jk does not have: numbers that are right, and documents that parse.
 
 use std::collections::{HashMap, HashSet};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
 use super::{Scene, ask};
 use crate::support::client;
@@ -62,12 +64,29 @@ fn check_labels(labels: &str) {
     assert!(rest.is_empty(), "{labels}");
 }
 
+/// Panics unless `promtool check metrics` has nothing to say.
+fn accepted_by_promtool(metrics: &str) {
+    let program = super::tool("promtool");
+    let mut child = Command::new(&program)
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{}: {error}; misc/dev deps fetches it", program.display()));
+    child.stdin.take().expect("piped").write_all(metrics.as_bytes()).expect("it reads");
+    let out = child.wait_with_output().expect("it ends");
+    let said = [out.stdout, out.stderr].concat();
+    assert!(out.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+}
+
 #[test]
 fn numbers_are_what_has_happened() {
     let scene = Scene::start(Module::Ours, "");
     scene.traffic();
     let answer = ask(&scene.httpd, "mime=prom");
     assert_eq!(answer.header("Content-Type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    accepted_by_promtool(&answer.text());
     let samples = samples(&answer.text());
     let one = |name: &str| samples[&format!("{name}{{worker=\"one\"}}")] as u64;
     assert_eq!(one("jk_requests_total"), 7);

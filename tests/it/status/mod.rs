@@ -2,6 +2,7 @@
 
 mod access;
 mod actions;
+mod browser;
 mod compare;
 mod counters;
 mod formats;
@@ -11,6 +12,12 @@ use crate::support::client::{self, Client, Response};
 use crate::support::engine::{Action, Engine};
 use crate::support::httpd::{Httpd, Module};
 use crate::support::packet;
+
+/// A program or file that misc/dev has put beside what cargo builds.
+fn tool(name: &str) -> std::path::PathBuf {
+    let binary = std::env::current_exe().expect("the test binary has a path");
+    binary.ancestors().nth(3).expect("the target directory").join("tools").join(name)
+}
 
 /// What a status worker answers to a query.
 fn ask(httpd: &Httpd, query: &str) -> Response {

@@ -151,6 +151,12 @@ extern "C" fn run_at_exit() {
 /// Runs a helper program to its end and returns what it wrote to stdout.
 #[track_caller]
 pub(crate) fn output(command: &mut Command) -> String {
+    String::from_utf8_lossy(&output_bytes(command)).into_owned()
+}
+
+/// As [`output`], for what is not text.
+#[track_caller]
+pub(crate) fn output_bytes(command: &mut Command) -> Vec<u8> {
     let out = command.output().unwrap_or_else(|error| {
         panic!("cannot run {:?}: {error}; misc/dev test installs it", command.get_program())
     });
@@ -161,7 +167,7 @@ pub(crate) fn output(command: &mut Command) -> String {
         String::from_utf8_lossy(&out.stdout),
         String::from_utf8_lossy(&out.stderr)
     );
-    String::from_utf8_lossy(&out.stdout).into_owned()
+    out.stdout
 }
 
 /// SHA-256 of a stream, in lower-case hex, by `openssl dgst`: optimised code whatever the

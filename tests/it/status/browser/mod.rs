@@ -1,0 +1,181 @@
+//! The page in a real browser. `misc/dev browser` and `misc/dev long` run these tests: Chromium is not
+//! among the packages of the others.
+
+mod accessibility;
+mod driver;
+mod looks;
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+
+use driver::Browser;
+
+use super::{Scene, ask};
+use crate::status::json::Value;
+use crate::support::httpd::Module;
+
+/// More than any of the engines has connections.
+const MORE: &str = "worker.lb.recover_time=1\nworker.maintain=1";
+
+/// The row of a member on the page.
+fn row(member: &str) -> String {
+    format!(
+        "Array.from(document.querySelectorAll('table.cards tbody tr')).find(\
+         row => row.querySelector('th').textContent === '{member}')"
+    )
+}
+
+/// Whether the row of a member says a word.
+fn says(member: &str, word: &str) -> String {
+    format!("const row = {}; return !!row && row.textContent.includes('{word}')", row(member))
+}
+
+#[test]
+#[ignore = "needs Chromium: misc/dev browser"]
+fn states_are_read_while_an_engine_goes_and_comes() {
+    let scene = Scene::start(Module::Ours, MORE);
+    let browser = Browser::start();
+    let get = |target: &str| super::request(&scene.httpd, "GET", target, &[], b"");
+    browser.open(&scene.httpd.http("/jk?re=1"));
+    assert!(browser.text().contains("All is well"));
+    for _ in 0..2 {
+        assert_eq!(get("/lb/5"), 200);
+    }
+    // The page reads by itself what follows.
+    browser.run("window.here = 1");
+    browser.wait("a is known to work", &says("a", "OK"));
+    scene.engines[0].refuse();
+    scene.engines[0].close_connections();
+    for _ in 0..4 {
+        get("/lb/5");
+    }
+    browser.wait("a is in error", &says("a", "ERR"));
+    browser.wait("in words", "return document.body.innerText.includes('a of lb: in error since')");
+    scene.engines[0].listen();
+    browser.wait("a can be tried again", &says("a", "Try"));
+    browser.run("document.getElementById('pause').click()");
+    browser.run(&format!("{}.querySelector('button[aria-label=\"Try a\"]').click()", row("a")));
+    crate::support::wait_until("a serves again", || {
+        get("/lb/5");
+        ask(&scene.httpd, "mime=prop&cmd=show&w=lb").text().contains("worker.a.state=OK\n")
+    });
+    browser.open(&scene.httpd.http("/jk"));
+    browser.wait("a is sound", &says("a", "OK"));
+}
+
+#[test]
+#[ignore = "needs Chromium: misc/dev browser"]
+fn the_page_refreshes_and_keeps_its_place() {
+    let scene = Scene::start(Module::Ours, "");
+    scene.traffic();
+    let browser = Browser::start();
+    browser.resize(900, 400);
+    browser.open(&scene.httpd.http("/jk?re=1"));
+    browser.run(
+        "window.here = 1; document.querySelectorAll('details').forEach(d => d.open = true); \
+         window.scrollTo(0, 500); document.querySelector('.scroll').scrollLeft = 60; \
+         document.querySelector('.scroll').focus({preventScroll: true}); \
+         document.getElementById('live').old = 1",
+    );
+    let place = "const s = document.querySelector('.scroll'); return [window.here, window.scrollY, \
+                 s.scrollLeft, document.activeElement.id, \
+                 document.querySelectorAll('details:not([open])').length].join()";
+    let before = browser.run(place);
+    browser.wait("the content is new", "return !document.getElementById('live').old");
+    assert_eq!(browser.run(place), before);
+    browser.click("#pause");
+    assert_eq!(
+        browser.run("return document.getElementById('pause').getAttribute('aria-pressed')").text(),
+        Some("true")
+    );
+    let script = "const done = arguments[0]; document.getElementById('live').old = 1; \
+                  setTimeout(() => done(document.getElementById('live').old === 1), 2500)";
+    assert_eq!(browser.run_async(script), Value::Bool(true), "it has stopped");
+    // A server that is gone is told of, and the page stays.
+    browser.click("#pause");
+    drop(scene);
+    browser.wait(
+        "the page says that it is old",
+        "return document.getElementById('note').textContent.includes('did not answer')",
+    );
+}
+
+#[test]
+#[ignore = "needs Chromium: misc/dev browser"]
+fn a_person_drains_a_node_and_edits_a_factor() {
+    let scene = Scene::start(Module::Ours, "");
+    let browser = Browser::start();
+    browser.open(&scene.httpd.http("/jk"));
+    browser.click("a[aria-label='Edit b']");
+    browser.fill("input[name=vwf]", "7");
+    browser.run("document.querySelector('select[name=vwa]').value = 'Disabled'");
+    browser.run("document.querySelector('main form button').focus()");
+    browser.press('\u{e006}');
+    browser.wait("it is done", "return document.body.innerText.includes('lbfactor')");
+    let all = ask(&scene.httpd, "mime=prop&cmd=list").text();
+    for line in ["worker.b.lbfactor=7", "worker.b.activation=DIS"] {
+        assert!(all.lines().any(|known| known == line), "{line} in {all}");
+    }
+    // It leads back by itself to where it came from.
+    browser.wait("back", &says("b", "DIS"));
+    browser.click("a[aria-label='Edit b']");
+    browser.fill("input[name=vwf]", "lots");
+    browser.fill("input[name=vwd]", "-9");
+    browser.click("main form button");
+    browser.wait("it is refused", "return document.body.innerText.includes('ERROR')");
+    let text = browser.text();
+    assert!(text.contains("lots") && text.contains("-9"), "every reason: {text}");
+    assert!(ask(&scene.httpd, "mime=prop&cmd=list").text().contains("worker.b.lbfactor=7\n"));
+}
+
+/// A server of another origin with one page.
+fn stranger(page: String) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = listener.local_addr().expect("its address");
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let Ok(mut client) = client else { return };
+            let page = page.clone();
+            // Browsers open connections that they do not use.
+            std::thread::spawn(move || {
+                let _ = client.read(&mut [0; 4096]);
+                let _ = write!(
+                    client,
+                    "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\
+                     Connection: close\r\n\r\n{page}",
+                    page.len()
+                );
+            });
+        }
+    });
+    addr
+}
+
+#[test]
+#[ignore = "needs Chromium: misc/dev browser"]
+fn another_site_changes_nothing() {
+    let scene = Scene::start(Module::Ours, "");
+    let page = scene.httpd.http("/jk");
+    let update = "?cmd=update&w=lb&sw=b&vwf=55";
+    let addr = stranger(format!(
+        "<title>x</title><form id=post method=post action=\"{page}\"><input name=cmd value=update>\
+         <input name=w value=lb><input name=sw value=b><input name=vwf value=55></form>\
+         <form id=get method=get action=\"{page}\"><input name=cmd value=update>\
+         <input name=w value=lb><input name=sw value=b><input name=vwf value=55></form>\
+         <a id=link href=\"{page}{update}\">x</a><img src=\"{page}{update}\">"
+    ));
+    let browser = Browser::start();
+    // Another port, and another name of the same host.
+    for host in ["127.0.0.1", "localhost"] {
+        for act in ["post.submit()", "get.submit()", "link.click()"] {
+            browser.open(&format!("http://{host}:{}/", addr.port()));
+            browser.run(&format!("document.getElementById('{}", act.replacen('.', "').", 1)));
+            browser.wait("it is answered", "return document.title !== 'x'");
+            let text = browser.text();
+            assert!(text.contains("ERROR"), "{host} {act}: {text}");
+        }
+    }
+    let all = ask(&scene.httpd, "mime=prop&cmd=list").text();
+    assert!(all.contains("worker.b.lbfactor=1\n"), "{all}");
+    assert!(scene.httpd.jk_log().contains("status_refused: "));
+}
