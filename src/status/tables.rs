@@ -138,7 +138,7 @@ impl Context<'_> {
         body.push_str(
             "<section aria-labelledby=\"engines\"><h2 id=\"engines\">AJP Workers</h2>\n\
              <div class=\"scroll\" id=\"s-engines\" tabindex=\"0\" role=\"region\" \
-             aria-label=\"AJP workers\"><table class=\"cards\"><thead><tr>",
+             aria-label=\"Table of AJP workers\"><table class=\"cards\"><thead><tr>",
         );
         for column in [
             "Name",

@@ -5,6 +5,7 @@ mod actions;
 mod browser;
 mod compare;
 mod counters;
+mod document;
 mod formats;
 mod json;
 
@@ -56,10 +57,15 @@ struct Scene {
 
 impl Scene {
     fn start(module: Module, workers: &str) -> Self {
+        Self::of_threads(module, 1, workers)
+    }
+
+    /// A browser opens several connections at a time, some of which it does not use.
+    fn of_threads(module: Module, threads: u32, workers: &str) -> Self {
         let engines: Vec<Engine> = (0..3).map(|_| engine()).collect();
         let [a, b, one] = [0, 1, 2].map(|at: usize| engines[at].port());
         let httpd = Httpd::builder(module)
-            .size(1, 1)
+            .size(threads, 1)
             .workers(&format!(
                 "worker.list=lb,one,st\n\
                  worker.lb.type=lb\n\

@@ -27,7 +27,7 @@ fn axe() -> String {
 #[test]
 #[ignore = "needs Chromium: misc/dev browser"]
 fn axe_finds_no_violation() {
-    let scene = Scene::start(Module::Ours, MORE);
+    let scene = Scene::of_threads(Module::Ours, 16, MORE);
     scene.traffic();
     let (browser, axe) = (Browser::start(), axe());
     let check = "const done = arguments[0]; axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', \
@@ -61,7 +61,7 @@ fn axe_finds_no_violation() {
 #[test]
 #[ignore = "needs Chromium: misc/dev browser"]
 fn the_keyboard_reaches_everything_and_shows_where_it_is() {
-    let scene = Scene::start(Module::Ours, MORE);
+    let scene = Scene::of_threads(Module::Ours, 16, MORE);
     scene.traffic();
     let browser = Browser::start();
     for view in VIEWS {

@@ -7,7 +7,7 @@ use crate::support::httpd::Module;
 #[test]
 #[ignore = "needs Chromium: misc/dev browser"]
 fn it_fits_every_width() {
-    let scene = Scene::start(Module::Ours, MORE);
+    let scene = Scene::of_threads(Module::Ours, 16, MORE);
     scene.traffic();
     let browser = Browser::start();
     for (name, path) in

@@ -33,7 +33,7 @@ fn says(member: &str, word: &str) -> String {
 #[test]
 #[ignore = "needs Chromium: misc/dev browser"]
 fn states_are_read_while_an_engine_goes_and_comes() {
-    let scene = Scene::start(Module::Ours, MORE);
+    let scene = Scene::of_threads(Module::Ours, 16, MORE);
     let browser = Browser::start();
     let get = |target: &str| super::request(&scene.httpd, "GET", target, &[], b"");
     browser.open(&scene.httpd.http("/jk?re=1"));
@@ -66,7 +66,7 @@ fn states_are_read_while_an_engine_goes_and_comes() {
 #[test]
 #[ignore = "needs Chromium: misc/dev browser"]
 fn the_page_refreshes_and_keeps_its_place() {
-    let scene = Scene::start(Module::Ours, "");
+    let scene = Scene::of_threads(Module::Ours, 16, "");
     scene.traffic();
     let browser = Browser::start();
     browser.resize(900, 400);
@@ -103,7 +103,7 @@ fn the_page_refreshes_and_keeps_its_place() {
 #[test]
 #[ignore = "needs Chromium: misc/dev browser"]
 fn a_person_drains_a_node_and_edits_a_factor() {
-    let scene = Scene::start(Module::Ours, "");
+    let scene = Scene::of_threads(Module::Ours, 16, "");
     let browser = Browser::start();
     browser.open(&scene.httpd.http("/jk"));
     browser.click("a[aria-label='Edit b']");
@@ -154,7 +154,7 @@ fn stranger(page: String) -> SocketAddr {
 #[test]
 #[ignore = "needs Chromium: misc/dev browser"]
 fn another_site_changes_nothing() {
-    let scene = Scene::start(Module::Ours, "");
+    let scene = Scene::of_threads(Module::Ours, 16, "");
     let page = scene.httpd.http("/jk");
     let update = "?cmd=update&w=lb&sw=b&vwf=55";
     let addr = stranger(format!(
