@@ -2,6 +2,7 @@
 
 mod access;
 mod actions;
+mod bench;
 mod browser;
 mod compare;
 mod counters;
