@@ -207,6 +207,15 @@ fn log_overruled(sink: Sink<'_>, carried: &Carried) {
              the file, which counts from now on; {overruled}"
         );
     }
+    for (worker, edit) in &carried.ended {
+        jk_log!(
+            sink,
+            Level::Warn,
+            "({worker}) edit_ended: a setting that was changed at run time was of an engine that has \
+             another host or port now; the value of the file counts, make the change again if it is \
+             still wanted; {edit}"
+        );
+    }
     for worker in &carried.not_kept {
         jk_log!(
             sink,

@@ -12,7 +12,8 @@ use std::ptr;
 use super::edits::Board;
 use super::{Layout, Memory, State};
 use crate::config::balancer::BalanceMethod;
-use crate::config::edit::{self, Overruled};
+use crate::config::edit::{self, Overruled, Stored};
+use crate::config::text::quoted;
 use crate::config::{Ajp13Config, BalancerConfig, Target, WorkerConfig, WorkerName};
 
 /// Most names in a list of the log.
@@ -42,6 +43,8 @@ pub struct Carried {
     pub edits: usize,
     /// Those that do not, as the file says something new, with their workers.
     pub overruled: Vec<(WorkerName, Overruled)>,
+    /// Those that do not, as their engine is elsewhere now, with their workers.
+    pub ended: Vec<(WorkerName, String)>,
     /// Workers whose changes there is no room for.
     pub not_kept: Vec<WorkerName>,
 }
@@ -182,6 +185,8 @@ fn carry_edits(old: Generation<'_>, new: Generation<'_>, process: u32, carried: 
             continue;
         }
         let count = stored.len();
+        let ended = stored.iter().filter_map(|edit| ended(before, worker, edit));
+        carried.ended.extend(ended.map(|text| (name.clone(), text)));
         let (kept, overruled) = match is_same_kind(before, worker) {
             true => edit::carry(stored, worker, |place| same_member(before, worker, place)),
             false => Default::default(),
@@ -209,6 +214,27 @@ fn is_same_kind(old: &WorkerConfig, new: &WorkerConfig) -> bool {
         (WorkerConfig::Balancer(_), WorkerConfig::Balancer(_)) => true,
         _ => false,
     }
+}
+
+/// A change that ends as its engine is elsewhere now, as the log shows it. `None` where it goes on, or
+/// where the engine is not there any more.
+fn ended(old: &WorkerConfig, new: &WorkerConfig, edit: &Stored) -> Option<String> {
+    let member = match (old, new, edit.member) {
+        (WorkerConfig::Ajp13(_), WorkerConfig::Ajp13(_), None) if is_same_kind(old, new) => {
+            return None;
+        }
+        (WorkerConfig::Ajp13(_), WorkerConfig::Ajp13(_), None) => String::new(),
+        (WorkerConfig::Balancer(old_one), WorkerConfig::Balancer(new_one), Some(place)) => {
+            let name = &old_one.members.get(place)?.worker.name;
+            let is_there = new_one.members.iter().any(|now| now.worker.name == *name);
+            if !is_there || same_member(old, new, place).is_some() {
+                return None;
+            }
+            format!("member={name} ")
+        }
+        _ => return None,
+    };
+    Some(format!("{member}key={} edit={}", edit.key.name(), quoted(&edit.value)))
 }
 
 /// The place in a new balancer of the member that has this one in the old.

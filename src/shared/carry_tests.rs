@@ -209,6 +209,9 @@ fn changes_go_with_their_members() {
     let texts: Vec<String> =
         carried.overruled.iter().map(|(name, what)| format!("{name} {what}")).collect();
     assert_eq!(texts, ["lb member=d key=lbfactor edit=\"6\" file_before=\"1\" file_now=\"2\""]);
+    let ended: Vec<String> =
+        carried.ended.iter().map(|(name, what)| format!("{name} {what}")).collect();
+    assert_eq!(ended, ["y key=retries edit=\"7\"", "lb member=c key=lbfactor edit=\"5\""]);
 }
 
 #[test]
