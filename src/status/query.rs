@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// What to do (`cmd`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,8 +118,8 @@ impl Options {
 /// A query string, decoded.
 #[derive(Debug, Clone, Default)]
 pub struct Query {
-    /// Each key once, in the order of their first values.
-    parameters: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Each key once. Sorted, as anybody can send thousands.
+    parameters: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Whether something could not be decoded. What follows is not read then.
     is_broken: bool,
 }
@@ -138,10 +139,7 @@ impl Query {
                 query.is_broken = true;
                 return query;
             };
-            match query.parameters.iter_mut().find(|(known, _)| known == key) {
-                Some((_, known)) => *known = value.into_owned(),
-                None => query.parameters.push((key.to_vec(), value.into_owned())),
-            }
+            query.parameters.insert(key.to_vec(), value.into_owned());
         }
         query
     }
@@ -153,13 +151,7 @@ impl Query {
 
     /// The value of a parameter.
     pub fn find(&self, key: &str) -> Option<&[u8]> {
-        let found = self.parameters.iter().find(|(known, _)| known == key.as_bytes());
-        found.map(|(_, value)| value.as_slice())
-    }
-
-    /// All parameters.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.parameters.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
+        self.parameters.get(key.as_bytes()).map(Vec::as_slice)
     }
 
     /// What to do; `None` where there is no such command.
@@ -257,7 +249,7 @@ mod tests {
         assert_eq!(find(&query, "vwn"), Some("a b+"));
         assert_eq!(find(&query, "e"), Some(""));
         assert_eq!(find(&query, "x"), None);
-        assert_eq!(query.iter().count(), 6);
+        assert_eq!(query.parameters.len(), 6);
         // Values are compared as they are.
         for (name, command) in Command::ALL {
             assert_eq!(Query::parse(format!("cmd={name}").as_bytes()).command(), Some(command));
