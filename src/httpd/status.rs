@@ -125,6 +125,7 @@ pub(super) fn serve(
             origin: header(c"Origin"),
             referer: header(c"Referer"),
             host: header(c"Host"),
+            language: header(c"Accept-Language"),
         },
         user: facts.remote_user,
     };

@@ -317,6 +317,7 @@ fn all_reasons_are_told_and_nothing_of_them_is_markup() {
 #[test]
 fn only_forms_of_our_own_page_change_something() {
     let own = Browser {
+        language: None,
         fetch_site: Some(b"same-origin"),
         origin: Some(b"http://h"),
         referer: None,

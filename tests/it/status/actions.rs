@@ -111,6 +111,9 @@ fn another_site_changes_nothing() {
         (&[("Referer", "http://evil.example/jk")], 403),
         (&[("Referer", own.as_str()), ("Host", host.as_str())], 200),
         (&[], 200),
+        // What browsers send for the image of a page without referrer, where there is no TLS.
+        (&[("Accept-Language", "de"), ("User-Agent", "Mozilla/5.0"), ("Accept", "image/*")], 403),
+        (&[("Accept-Language", "de"), ("Sec-Fetch-Site", "none")], 200),
     ] {
         assert_eq!(status("GET", update, headers, ""), expected, "{headers:?}");
     }
@@ -122,6 +125,8 @@ fn another_site_changes_nothing() {
     let body = format!("cmd=update&w=lb&vlr=8&token={token}");
     assert_eq!(status("POST", "/jk", &form, &body), 200);
     assert!(shows(&scene, "cmd=show&w=lb", "worker.lb.retries=8"));
+    let silent = [form[0], ("Accept-Language", "de")];
+    assert_eq!(status("POST", "/jk", &silent, &body), 200);
     let long = format!("{body}&x={}", "y".repeat(100_000));
     assert_eq!(status("POST", "/jk", &form, &long), 413);
 }
