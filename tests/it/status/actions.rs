@@ -56,6 +56,7 @@ fn a_bad_value_changes_nothing() {
         ("w=one&vamps=99999999", &["max_packet_size: "]),
         ("w=lb&sw=*&vwf=3&vabl=-1", &["a: busy_limit: ", "b: busy_limit: "]),
         ("w=lb&att=nothing&val0=1", &["att is none of vwa, "]),
+        ("w=lb&vwa=D", &["no setting is named that such a worker has; those of members need sw"]),
     ] {
         let answer = ask(&scene.httpd, &format!("cmd=update&mime=prop&{query}"));
         assert_eq!(answer.status(), 400, "{query}");
