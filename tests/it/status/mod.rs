@@ -4,6 +4,7 @@ mod access;
 mod actions;
 mod compare;
 mod formats;
+mod lasting;
 
 use crate::support::client::{self, Client, Response};
 use crate::support::engine::{Action, Engine};
