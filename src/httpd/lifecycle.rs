@@ -162,8 +162,13 @@ fn share_memory(servers: &[&ffi::server_rec]) -> bool {
                 let created = before.map_or_else(unix_time, created);
                 let common = memory.common();
                 common.created.store(created, Ordering::Relaxed);
-                for number in &common.secret {
-                    number.store(RandomState::new().build_hasher().finish(), Ordering::Relaxed);
+                // Forms that somebody has open go on.
+                let known = before.map(|(_, old)| &old.common().secret);
+                for (at, number) in common.secret.iter().enumerate() {
+                    let new = || RandomState::new().build_hasher().finish();
+                    let known = known.and_then(|known| known.get(at));
+                    let value = known.map_or_else(new, |known| known.load(Ordering::Relaxed));
+                    number.store(value, Ordering::Relaxed);
                 }
                 Arc::new(memory)
             }

@@ -1,7 +1,7 @@
 //! How long changes last that were made by URL: over graceful restarts until the file says otherwise,
 //! in all processes, and whatever happens to the one that made them.
 
-use super::{ask, engine};
+use super::{ask, engine, request};
 use crate::support::client::Client;
 use crate::support::httpd::{Httpd, Module};
 use crate::support::process::{self, Target};
@@ -72,10 +72,16 @@ fn a_change_by_url_lasts_until_the_file_says_otherwise() {
                 file_now=\"3\"";
     assert!(httpd.jk_log().contains(told), "{}", httpd.jk_log());
 
+    let page = ask(&httpd, "cmd=edit&w=lb").text();
+    let token = page.split("name=\"token\" value=\"").nth(1).expect("a token");
+    let form = format!("cmd=update&w=lb&vlr=4&token={}", token.split('"').next().expect("its end"));
     rewrite(&httpd, &file("127.0.0.1", "a", "worker.a.lbfactor=3"));
     httpd.graceful();
     becomes(&httpd, "a", ["DIS", "3", "localhost"]);
     becomes(&httpd, "b", ["gone"; 3]);
+    // A form that was open meanwhile can still be sent.
+    let kind = [("Content-Type", "application/x-www-form-urlencoded")];
+    assert_eq!(request(&httpd, "POST", "/jk", &kind, form.as_bytes()), 200);
     // Nobody remembers what was changed for a member that was not there.
     rewrite(&httpd, &file("127.0.0.2", "a,b", "worker.a.lbfactor=3"));
     httpd.graceful();
