@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 /// What to do (`cmd`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,18 +218,19 @@ fn decoded(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(text))
 }
 
-/// A value as a query string has it.
-pub(super) fn encoded(value: &[u8]) -> String {
-    let mut text = String::with_capacity(value.len());
+/// Adds a value as a query string has it.
+pub(super) fn encode(text: &mut String, value: &[u8]) {
     for byte in value {
         match byte {
             byte if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) => {
                 text.push(char::from(*byte));
             }
-            byte => text.push_str(&format!("%{byte:02X}")),
+            byte => {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "%{byte:02X}");
+            }
         }
     }
-    text
 }
 
 #[cfg(test)]
@@ -268,7 +270,8 @@ mod tests {
         }
         assert!(!Query::parse(b"%zz=1&%").is_broken());
         for byte in 1..=255u8 {
-            let text = format!("w={}", encoded(&[byte, b'x']));
+            let mut text = "w=".to_owned();
+            encode(&mut text, &[byte, b'x']);
             assert_eq!(Query::parse(text.as_bytes()).find("w"), Some(&[byte, b'x'][..]));
         }
     }

@@ -156,7 +156,8 @@ fn ask(query: &str) -> Answer {
 
 /// All commands and what they can be about.
 fn queries() -> Vec<String> {
-    let member = super::query::encoded(name().as_bytes());
+    let mut member = String::new();
+    super::query::encode(&mut member, name().as_bytes());
     let mut queries: Vec<String> =
         ["list", "version", "dump", "foo", "show&w=lb", "show&w=one", "edit&w=lb", "edit&w=one"]
             .map(|command| format!("cmd={command}"))
