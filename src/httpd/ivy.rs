@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::iter;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -18,6 +19,7 @@ use crate::config::ivy::{
 };
 use crate::config::{Place, Problems, Properties, Target, WorkerConfig};
 use crate::mapping::Rule;
+use crate::net::NameCache;
 
 const DIRECTIVE: &str = "JkIvyEngine";
 
@@ -177,19 +179,28 @@ impl Ivy {
         }
     }
 
-    /// For each worker the headers in which its engines believe to find the user.
-    pub(super) fn user_headers(&self, workers: &[WorkerConfig]) -> Vec<Vec<Vec<u8>>> {
-        let mut engines: Vec<(Vec<u8>, Vec<&Target>)> = Vec::new();
+    /// For each worker the headers in which its engines believe to find the user. `resolved`: what is
+    /// known of the workers' hosts.
+    pub(super) fn user_headers(
+        &self,
+        workers: &[WorkerConfig],
+        resolved: &NameCache,
+    ) -> Vec<Vec<Vec<u8>>> {
+        let mut engines: Vec<(Vec<u8>, Vec<Target>)> = Vec::new();
         for connected in &self.connected {
+            let Some(header) = connected.files.user_header() else { continue };
             let worker = self.worker(connected, workers);
-            let header = connected.files.user_header().map(String::into_bytes);
-            engines.extend(header.zip(worker.map(targets)));
+            let mut listens: Vec<Target> =
+                worker.map(targets).unwrap_or_default().into_iter().cloned().collect();
+            listens.extend(connected.engine().beside_socket());
+            engines.push((header.into_bytes(), listens));
         }
         let headers_of = |worker: &WorkerConfig| {
             let own = targets(worker);
             let mut headers: Vec<Vec<u8>> = Vec::new();
-            for (header, targets) in &engines {
-                if targets.iter().any(|target| own.contains(target)) && !headers.contains(header) {
+            for (header, listens) in &engines {
+                let is_there = |target: &Target| own.iter().any(|o| is_same(o, target, resolved));
+                if !headers.contains(header) && listens.iter().any(is_there) {
                     headers.push(header.clone());
                 }
             }
@@ -258,6 +269,42 @@ fn targets(worker: &WorkerConfig) -> Vec<&Target> {
         }
         WorkerConfig::Status(_) => Vec::new(),
     }
+}
+
+/// Whether two targets may be the same engine, however they are written. Where that is open they count
+/// as the same: the only loss is a header that a client has sent.
+fn is_same(a: &Target, b: &Target, resolved: &NameCache) -> bool {
+    match (a, b) {
+        (Target::Tcp { host: a, port }, Target::Tcp { host: b, port: other }) => {
+            let plain = |host: &str| host.trim_end_matches('.').to_ascii_lowercase();
+            port == other && (plain(a) == plain(b) || have_same_host(a, b, resolved))
+        }
+        #[cfg(unix)]
+        (Target::Unix(a), Target::Unix(b)) => {
+            let real = |path: &PathBuf| fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+            a == b || real(a) == real(b)
+        }
+        _ => false,
+    }
+}
+
+/// Whether two names lead to the same host: they share an address, or both mean this host.
+fn have_same_host(a: &str, b: &str, resolved: &NameCache) -> bool {
+    let addresses = |name: &str| match name.parse::<IpAddr>() {
+        Ok(address) => vec![address.to_canonical()],
+        Err(_) if name.trim_end_matches('.').eq_ignore_ascii_case("localhost") => {
+            vec![IpAddr::from(Ipv4Addr::LOCALHOST)]
+        }
+        Err(_) => resolved.addresses(name).iter().map(IpAddr::to_canonical).collect(),
+    };
+    let (a, b) = (addresses(a), addresses(b));
+    let is_here = |address: &IpAddr| is_of_this_host(*address);
+    a.iter().any(|address| b.contains(address)) || a.iter().any(is_here) && b.iter().any(is_here)
+}
+
+fn is_of_this_host(address: IpAddr) -> bool {
+    // The system binds a socket to none but its own addresses.
+    address.is_loopback() || address.is_unspecified() || UdpSocket::bind((address, 0)).is_ok()
 }
 
 /// Says where JkUserHeader is not what the engine reads.

@@ -153,6 +153,11 @@ impl Addresses {
         self.known().failure()
     }
 
+    /// What is known, without asking anybody; may be none.
+    pub(super) fn list(&self) -> Vec<SocketAddr> {
+        self.known().list.clone()
+    }
+
     /// Whether there are addresses.
     pub(super) fn is_known(&self) -> bool {
         !self.known().list.is_empty()

@@ -15,7 +15,7 @@ use crate::config::{
 const LIST: &[u8] = b"worker.list";
 
 const DEFAULT_CONTEXT: &[u8] = b"ivy";
-const DEFAULT_HOST: &[u8] = b"localhost";
+const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: u16 = 8009;
 
 /// An engine as one JkIvyEngine line connects it.
@@ -159,7 +159,7 @@ impl Engine<'_> {
                 (None, Some(address)) => {
                     Wanted::of("host", reachable(&address.value).as_bytes().to_vec(), address)
                 }
-                (None, None) => by_line("host", DEFAULT_HOST.to_vec(), None),
+                (None, None) => by_line("host", DEFAULT_HOST.into(), None),
             });
             let number = |port: u16| port.to_string().into_bytes();
             wanted.push(match (line.port, &files.ajp_port) {
@@ -174,6 +174,14 @@ impl Engine<'_> {
             wanted.push(Wanted::of("secret", secret.value.expose().to_vec(), secret));
         }
         wanted
+    }
+
+    /// Where the engine listens beside the socket that the line names, by its files.
+    pub fn beside_socket(&self) -> Option<Target> {
+        self.line.socket.as_ref()?;
+        let address = self.files.ajp_address.as_ref().map(|found| reachable(&found.value));
+        let port = self.files.ajp_port.as_ref().map_or(DEFAULT_PORT, |found| found.value);
+        Some(Target::Tcp { host: address.unwrap_or(DEFAULT_HOST).to_string(), port })
     }
 
     /// Puts the worker into `worker.list`.
