@@ -165,6 +165,12 @@ impl Ivy {
                 problems.error(&line.place, DIRECTIVE, what, remedy);
                 continue;
             }
+            if engine.redirect().is_some()
+                && let Some(known) = taken.iter().find(|known| known.engine().redirect().is_some())
+            {
+                let what = format!("redirect=on has no effect: / leads to {}", known.line.place);
+                problems.warning(&line.place, DIRECTIVE, what, "remove redirect=on");
+            }
             taken.push(connected);
             rules.extend(Rule::engine(&engine.mount(), line.worker.as_bytes(), &line.place));
         }
@@ -424,7 +430,12 @@ fn read_files(path: &Path, place: &Place, problems: &mut Problems) -> Option<Eng
     };
     let text = read(path)?;
     let beside = path.with_file_name("ivy.webserver.yaml");
-    let beside = Some(beside).filter(|beside| beside != path && fs::metadata(beside).is_ok());
+    // A link that leads nowhere is there as well.
+    let is_there = |file: &Path| match fs::symlink_metadata(file) {
+        Ok(_) => true,
+        Err(e) => e.kind() != io::ErrorKind::NotFound,
+    };
+    let beside = Some(beside).filter(|beside| beside != path && is_there(beside));
     let web_server = match &beside {
         Some(beside) => Some((beside.display().to_string(), read(beside)?)),
         None => None,

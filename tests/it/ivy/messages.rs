@@ -134,6 +134,20 @@ fn two_engines_need_two_names() {
         ],
     );
     accepted(both("context=two"), &[]);
+    let vhost = "<VirtualHost *:81>\n</VirtualHost>";
+    let both = with(
+        &format!(
+            "{LINE} redirect=on\nJkIvyEngine conf/two worker=two context=two redirect=on\n{vhost}"
+        ),
+        "",
+    );
+    accepted(
+        both.file("conf/two/configuration/ivy.yaml", "Connector.AJP.Port: 8010\n"),
+        &[
+            "warning: conf/test.conf:2: JkIvyEngine: redirect=on has no effect: / leads to conf/test.conf:1; \
+           remove redirect=on",
+        ],
+    );
 }
 
 #[test]
@@ -406,4 +420,20 @@ fn the_blocks_of_the_guide_load() {
     }
     assert_eq!(run, guide.matches("\n```").count() / 2);
     assert!(run > 7, "{run}");
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_no_missing_file() {
+    let httpd = with(LINE, "").start();
+    let link = httpd.path("conf/ivy/configuration/ivy.webserver.yaml");
+    std::os::unix::fs::symlink("nowhere", link).expect("symlink");
+    let result = httpd.config_test();
+    assert_eq!(
+        said(&result),
+        [
+            "conf/test.conf:1: JkIvyEngine: conf/ivy/configuration/ivy.webserver.yaml cannot be read: No \
+          such file or directory (os error 2); make it a file that the user who starts httpd can read"
+        ]
+    );
+    assert!(!result.status.success());
 }

@@ -336,10 +336,10 @@ fn variables_of_an_error_page_have_no_claimed_user() {
         .mount("/page/*", "w")
         .mount("/app/*", "w")
         .file("conf/users", USERS)
-        .config(&format!(
+        .config(
             "ErrorDocument 401 /page/401\nJkEnvVar REMOTE_USER nobody\nJkEnvVar AUTH_TYPE\nJkEnvVar \
-             REDIRECT_REMOTE_USER nobody\nJkRemoteUserIndicator REMOTE_USER"
-        ))
+             REDIRECT_REMOTE_USER nobody\nJkRemoteUserIndicator REMOTE_USER",
+        )
         .vhost("same.test", &format!("JkMountCopy On\n<Location />\n{BASIC}</Location>"))
         .vhost("other.test", &format!("JkMountCopy On\n<Location /app>\n{BASIC}</Location>"))
         .start();
