@@ -167,7 +167,11 @@ impl Builder {
         for event in Parser::new_from_str(text) {
             let (event, span) = event.map_err(|e| Wrong {
                 line: u32::try_from(e.marker().line()).unwrap_or(u32::MAX),
-                what: format!("is no valid YAML here: {}", printable(e.info().as_bytes())),
+                // Its quotes need no escape.
+                what: format!(
+                    "is no valid YAML here: {}",
+                    printable(e.info().as_bytes()).replace("\\'", "'")
+                ),
                 remedy: "look at the blanks and quotes of this line and of the one before it",
             })?;
             let line = line_of(span);

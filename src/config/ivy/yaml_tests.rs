@@ -159,3 +159,9 @@ proptest! {
         read(text.as_bytes());
     }
 }
+
+#[test]
+fn the_parsers_words_are_shown_as_they_are() {
+    let (_, said) = read(b"A:\n  B:\t1\n");
+    assert!(said.len() == 1 && said[0].contains("':' must be"), "{said:?}");
+}
