@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{connector, with};
-use crate::support::client::{Client, Response, curl};
+use crate::support::client::{self, Client, Response, curl};
 use crate::support::engine::Engine;
 use crate::support::httpd::{Builder, Httpd, Module};
 use crate::support::packet::{Attr, Request};
@@ -361,5 +361,23 @@ fn variables_of_an_error_page_have_no_claimed_user() {
         let seen = ["REMOTE_USER", "REDIRECT_REMOTE_USER"].map(|name| named(name).unwrap_or("-"));
         assert_eq!(seen, expected, "{host} {uri}");
         assert_eq!(named("AUTH_TYPE"), (uri == "/app/x").then_some("Basic"), "{host} {uri}");
+    }
+}
+
+/// A header that the configuration sets is no user whom httpd knows; a variable is one.
+#[test]
+fn who_sets_the_user_without_a_login() {
+    let engine = Engine::recording().start();
+    let yaml = format!("{}{SSO}", connector(&engine.endpoint()));
+    let httpd = with("JkIvyEngine conf/ivy", &yaml)
+        .modules(&["headers", "env"])
+        .vhost("header.test", "RequestHeader set X-Forwarded-User dave")
+        .vhost("variable.test", "SetEnv JK_REMOTE_USER dave")
+        .start();
+    for (host, expected) in [("header.test", None), ("variable.test", Some("dave"))] {
+        assert_eq!(client::get(httpd.vhost(host), "/ivy/x").status(), 200);
+        let user = user(&engine.requests().pop().expect("a request"), "X-Forwarded-User");
+        assert_eq!(user.remote_user.as_deref(), expected, "{host}");
+        assert_eq!(user.headers, owned(&expected.into_iter().collect::<Vec<_>>()), "{host}");
     }
 }
