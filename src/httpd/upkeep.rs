@@ -29,6 +29,8 @@ pub(super) struct Upkeep {
     names: Vec<WorkerName>,
     /// Those of the balancers.
     balancers: Vec<WorkerName>,
+    /// For each worker the position of the balancer that it is a member of.
+    balancer_of: Vec<Option<usize>>,
     /// Seconds.
     interval: u64,
 }
@@ -71,12 +73,20 @@ impl Upkeep {
                 WorkerConfig::Status(_) => Vec::new(),
             }
         };
+        let mut position: usize = 0;
+        let mut balancer_of = Vec::new();
+        for config in &workers.configs {
+            let Layout { workers, balancers: own, .. } = Layout::of(config);
+            balancer_of.extend(std::iter::repeat_n((own > 0).then_some(position), workers));
+            position = position.saturating_add(own);
+        }
         let balancer = |config: &WorkerConfig| match config {
             WorkerConfig::Balancer(balancer) => Some(balancer.name.clone()),
             WorkerConfig::Ajp13(_) | WorkerConfig::Status(_) => None,
         };
         Self {
             memory,
+            balancer_of,
             names: workers.configs.iter().flat_map(names).collect(),
             balancers: workers.configs.iter().filter_map(balancer).collect(),
             interval: workers.maintain.map_or(UNTOLD, |time| time.as_secs().max(1)),
@@ -103,6 +113,12 @@ impl Upkeep {
         }
         thread::sleep(MOMENT);
         for (count, n) in correct(memory, &first, &excess(memory)) {
+            if let Count::Busy(at) = count
+                && let Some(balancer) = self.balancer_of.get(at).copied().flatten()
+                && let Some(balancer) = memory.balancers().get(balancer)
+            {
+                balancer.leave(u32::try_from(n).unwrap_or(u32::MAX));
+            }
             let name = match count {
                 Count::Busy(at) | Count::Inflight(at) => self.names.get(at),
                 Count::BalancerInflight(at) => self.balancers.get(at),

@@ -106,6 +106,11 @@ impl Addresses {
         }
     }
 
+    /// The addresses that are known, none where the resolver has given none yet.
+    pub(super) fn list(&self) -> Vec<SocketAddr> {
+        self.known().list.clone()
+    }
+
     /// Asks the resolver again, unless somebody is at it or its last answer is younger than
     /// `min_age`; then `None`.
     pub(super) fn renew(
@@ -151,11 +156,6 @@ impl Addresses {
     /// Why the name is unknown, where the resolver was asked in vain.
     pub(super) fn failure(&self) -> Option<io::Error> {
         self.known().failure()
-    }
-
-    /// What is known, without asking anybody; may be none.
-    pub(super) fn list(&self) -> Vec<SocketAddr> {
-        self.known().list.clone()
     }
 
     /// Whether there are addresses.

@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::inflight::Inflight;
+use super::worker::raise;
 use crate::config::balancer::Activation;
 
 /// What is known of a member's health [6.1].
@@ -66,7 +67,7 @@ impl State {
         }
     }
 
-    fn from_number(number: u32) -> State {
+    pub(super) fn from_number(number: u32) -> State {
         let place = usize::try_from(number).unwrap_or_default();
         State::ALL.get(place).copied().unwrap_or(State::Idle)
     }
@@ -80,14 +81,62 @@ pub struct BalancerState {
     pub maintained: AtomicU64,
     /// Requests of all members together, for `max_inflight`.
     pub inflight: Inflight,
+    /// When the counters were reset last; zero: when they were created.
+    pub last_reset: AtomicU64,
+    /// Requests that went to another member because one had failed.
+    pub failovers: AtomicU64,
+    /// Requests that its members are serving now.
+    pub busy: AtomicU32,
+    /// Most requests that its members were serving at a time.
+    pub max_busy: AtomicU32,
+}
+
+/// One request in [`BalancerState::busy`]; dropping it takes the request out.
+#[derive(Debug)]
+pub struct Serving<'s>(&'s AtomicU32);
+
+impl BalancerState {
+    /// Counts a request in.
+    pub fn enter(&self) -> Serving<'_> {
+        let before = self.busy.fetch_add(1, Ordering::Relaxed);
+        raise(&self.max_busy, before.saturating_add(1));
+        Serving(&self.busy)
+    }
+
+    /// Sets the counters back. `now`: seconds since 1970.
+    pub fn reset(&self, now: u64) {
+        self.max_busy.store(0, Ordering::Relaxed);
+        self.failovers.store(0, Ordering::Relaxed);
+        self.last_reset.store(now, Ordering::Relaxed);
+    }
+
+    /// Takes requests out that nobody is serving any more.
+    pub fn leave(&self, count: u32) {
+        leave(&self.busy, count);
+    }
+}
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        leave(self.0, 1);
+    }
+}
+
+fn leave(busy: &AtomicU32, count: u32) {
+    // Never below zero, whatever a process that was killed has left behind.
+    let less = |busy: u32| Some(busy.saturating_sub(count));
+    let _ = busy.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
 }
 
 impl BalancerState {
     /// Takes over what another record says.
     pub fn carry(&self, from: &Self) {
         // What is running now stays with those who serve it.
-        let Self { maintained, inflight: _ } = from;
+        let Self { maintained, inflight: _, last_reset, failovers, busy: _, max_busy } = from;
         copy_u64(maintained, &self.maintained);
+        copy_u64(last_reset, &self.last_reset);
+        copy_u64(failovers, &self.failovers);
+        copy_u32(max_busy, &self.max_busy);
     }
 }
 

@@ -27,4 +27,5 @@ mod mapping;
 mod package;
 mod policy;
 mod pool;
+mod status;
 mod support;
