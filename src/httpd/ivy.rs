@@ -18,7 +18,7 @@ use crate::config::ivy::{
     Engine, EngineFiles, EngineLine, FrontEnd, MAX_FILE, Source, check_base_url,
 };
 use crate::config::{Place, Problems, Properties, Target, WorkerConfig};
-use crate::mapping::Rule;
+use crate::mapping::{Mount, Rule};
 use crate::net::NameCache;
 
 const DIRECTIVE: &str = "JkIvyEngine";
@@ -241,6 +241,7 @@ impl Ivy {
         }
         let tls = conftree::tls_servers();
         for connected in self.workers() {
+            check_open_mounts(connected, servers.iter().map(|(_, raw)| *raw), problems);
             let is_it = |line: &EngineLine| line.worker == connected.line.worker;
             let leads_here =
                 |(_, raw): &&(&ffi::server_rec, &RawConfig)| raw.ivy.engines.iter().any(is_it);
@@ -314,6 +315,41 @@ fn is_of_this_host(address: IpAddr) -> bool {
 }
 
 /// Says where JkUserHeader is not what the engine reads.
+/// Warns of a server without the engine's line whose own mount leads to the engine: there nothing is
+/// denied.
+fn check_open_mounts<'r>(
+    connected: &Connected,
+    records: impl Iterator<Item = &'r RawConfig>,
+    problems: &mut Problems,
+) {
+    let engine = connected.engine();
+    let Some(closed) = engine.denied().into_iter().next() else { return };
+    let name = connected.line.worker.as_bytes();
+    for raw in records {
+        let has_line = raw.ivy.engines.iter().any(|line| line.worker == connected.line.worker);
+        let leads_here = |mount: &&Mount| mount.worker.split(|b| *b == b';').next() == Some(name);
+        let is_closed = |mount: &Mount| mount.is_exclusion && mount.path.starts_with(&closed);
+        let mut mounts = raw.mounts.iter().filter(|mount| !mount.is_exclusion);
+        if has_line || raw.mounts.iter().any(is_closed) {
+            continue;
+        }
+        if let Some(mount) = mounts.find(leads_here) {
+            let what = format!(
+                "leads to the engine of {} where its line does not count: {} is open there",
+                connected.line.place,
+                String::from_utf8_lossy(&closed)
+            );
+            let remedy = format!(
+                "write the {DIRECTIVE} line in this server as well, in place of the mount, or add \
+                 JkUnMount \"{}|/*\" {}",
+                String::from_utf8_lossy(&closed),
+                connected.line.worker
+            );
+            problems.warning(&mount.place, "JkMount", what, remedy);
+        }
+    }
+}
+
 fn check_user_header(connected: &Connected, raw: &RawConfig, problems: &mut Problems) {
     let (Some((name, place)), Some(header)) = (&raw.user_header, connected.files.user_header())
     else {

@@ -225,6 +225,31 @@ fn open_doors_are_warned_of() {
 }
 
 #[test]
+fn mounts_without_the_line_of_their_engine_are_open() {
+    let host = |text: &str| {
+        format!(
+            "{LINE}\n<VirtualHost *:@PORT@>\nServerName a.test\nJkIvyEngine Off\n{text}\n</VirtualHost>"
+        )
+    };
+    let mount = "JkMount /ivy|/* AxonIvyEngine";
+    let result = with(&host(mount), "BaseUrl: http://a.test:@PORT@\n").private(YAML).config_test();
+    assert!(result.status.success(), "{}", result.output);
+    let expected = "conf/test.conf:5: JkMount: leads to the engine of conf/test.conf:1 where its line \
+                    does not count: /ivy/system is open there; write the JkIvyEngine line in this \
+                    server as well, in place of the mount, or add JkUnMount \"/ivy/system|/*\" \
+                    AxonIvyEngine";
+    assert!(said(&result).iter().any(|said| said.contains(expected)), "{}", result.output);
+    let closed = format!("{mount}\nJkUnMount \"/ivy/system|/*\" AxonIvyEngine");
+    for text in [closed.as_str(), LINE] {
+        let result =
+            with(&host(text).replace("JkIvyEngine Off\n", ""), "").private(YAML).config_test();
+        assert!(!result.output.contains("is open there"), "{}", result.output);
+    }
+    let result = with(&host(&closed), "").private(YAML).config_test();
+    assert!(!result.output.contains("is open there"), "{}", result.output);
+}
+
+#[test]
 fn what_is_set_elsewhere_wins() {
     let workers = "worker.list=AxonIvyEngine\nworker.AxonIvyEngine.type=ajp13 \n\
                    worker.AxonIvyEngine.host=127.0.0.1\nworker.AxonIvyEngine.port=8009\n";
