@@ -12,7 +12,7 @@ use super::shm::SharedMemory;
 use crate::config::{WorkerConfig, WorkerName};
 use crate::jk_log;
 use crate::log::{Level, Log};
-use crate::shared::requests::{Count, correct, excess, free_dead};
+use crate::shared::requests::{Count, free_dead, repair};
 use crate::shared::{Layout, Memory as _};
 
 /// Longer than it takes a request to come or go.
@@ -97,12 +97,7 @@ impl Upkeep {
             return;
         }
         free_dead(memory, |process| memory.is_alive(process));
-        let first = excess(memory);
-        if first.iter().all(|(_, excess)| *excess == 0) {
-            return;
-        }
-        thread::sleep(MOMENT);
-        for (count, n) in correct(memory, &first, &excess(memory)) {
+        for (count, n) in repair(memory, || thread::sleep(MOMENT)) {
             let name = match count {
                 Count::Busy(at) | Count::Inflight(at) => self.names.get(at),
                 Count::BalancerInflight(at) => self.balancers.get(at),
