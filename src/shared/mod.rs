@@ -101,7 +101,9 @@ impl CommonState {
     /// processes every `interval` seconds.
     pub fn is_repair_due(&self, now: u64, interval: u64) -> bool {
         let last = self.repaired.load(Ordering::Relaxed);
-        let is_due = last > now || now.saturating_sub(last) >= interval;
+        // A clock that was set back ends nothing; one look at it that was a moment earlier than
+        // another one's is no such clock.
+        let is_due = now.abs_diff(last) >= interval;
         let (set, seen) = (Ordering::Relaxed, Ordering::Relaxed);
         is_due && self.repaired.compare_exchange(last, now, set, seen).is_ok()
     }

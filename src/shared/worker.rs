@@ -24,6 +24,8 @@ pub struct WorkerState {
     pub inflight: Inflight,
     /// When some process began its check last, seconds since 1970.
     pub checked: AtomicU64,
+    /// When the check began that was the last one to say something, seconds since 1970.
+    pub judged: AtomicU64,
     /// Whether the last check failed: 1, else 0.
     pub is_failing: AtomicU32,
 }
@@ -56,6 +58,7 @@ impl WorkerState {
             reply_timeouts,
             inflight: _,
             checked,
+            judged,
             is_failing,
         } = from;
         for (from, to) in [
@@ -63,12 +66,20 @@ impl WorkerState {
             (read, &self.read),
             (transferred, &self.transferred),
             (checked, &self.checked),
+            (judged, &self.judged),
         ] {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         for (from, to) in [(reply_timeouts, &self.reply_timeouts), (is_failing, &self.is_failing)] {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
+    }
+
+    /// Whether no check that began later than this one has said something yet. From now on this one
+    /// has. Both in seconds since 1970; after a clock was set back to `now` the order begins anew.
+    pub fn is_newest_check(&self, begun: u64, now: u64) -> bool {
+        let newest = |judged: u64| (judged <= begun || judged > now).then_some(begun);
+        self.judged.fetch_update(Ordering::AcqRel, Ordering::Acquire, newest).is_ok()
     }
 
     /// Begins anew, as an administrator wants it: all counters but that of running requests.

@@ -1,9 +1,10 @@
 //! Tests of the checks of engines, against scripted ones.
 #![forbid(unsafe_code)]
 
+use std::io::Write as _;
 use std::net::TcpListener;
 
-use super::super::testing::{Memory as Client, config, engine};
+use super::super::testing::{Memory as Client, config, engine, read_packet};
 use super::*;
 use crate::ajp::message::{CPING, CPONG};
 use crate::config::Ajp13Config;
@@ -103,9 +104,34 @@ fn one_process_of_all_makes_a_check_and_another_one_the_next() {
     let checks: Vec<usize> = processes.iter().map(|process| process.said().len()).collect();
     assert_eq!(checks, [1, 1, 1, 0]);
     assert_eq!(thread.join().unwrap().len(), 3);
+    // Nor does a process whose look at the clock was a moment earlier make one more.
+    assert!(workers[0].take_turn(NOW + EVERY * 9));
+    assert!(!workers[1].take_turn(NOW + EVERY * 9 - 1));
     // A clock that is set back does not end them.
     assert!(workers[0].take_turn(NOW / 2));
     assert!(!workers[1].take_turn(NOW / 2));
+}
+
+#[test]
+fn a_check_that_ends_late_does_not_outweigh_a_later_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let memory = heap(1);
+    let worker = worker(config(listener.local_addr().unwrap().port()), &memory);
+    let [mut late, mut later] = [(); 2].map(|()| Process::default());
+    late.run(one(&worker), NOW);
+    let (held, _) = listener.accept().unwrap();
+    let thread = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        read_packet(&mut stream);
+        stream.write_all(&CPONG).unwrap();
+    });
+    later.finish(one(&worker), NOW + EVERY);
+    thread.join().unwrap();
+    assert_eq!(later.said().len(), 1);
+    drop(held);
+    late.finish(one(&worker), NOW + EVERY + 1);
+    assert_eq!(late.said(), [""; 0]);
+    assert_eq!(worker.state().unwrap().is_failing.load(Ordering::Relaxed), 0);
 }
 
 #[test]

@@ -228,9 +228,10 @@ fn engines_are_checked_by_one_process_of_all() {
     .start();
     wait_until("four children run", || httpd.child_pids().len() == 4);
     a.wait_until("five checks", |seen| seen.pings >= 5);
-    let (pings, seconds) = (a.seen().pings, begin.elapsed().as_secs());
+    let (seen, seconds) = (a.seen(), begin.elapsed().as_secs());
+    let pings = seen.pings;
+    assert!(seen.connections.len() >= pings, "each on a connection of its own");
     assert!(pings <= usize::try_from(seconds).unwrap() + 2, "{pings} in {seconds} s");
-    assert_eq!(a.seen().max_open, 1, "each on a connection of its own");
     assert_eq!(b.seen().pings, 0);
     // Out and back without a request.
     a.refuse();
