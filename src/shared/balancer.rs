@@ -78,15 +78,28 @@ impl State {
 pub struct BalancerState {
     /// When some process ran its maintenance last.
     pub maintained: AtomicU64,
+    /// How often the loads of all members began anew, with another unit.
+    pub eras: AtomicU64,
     /// Requests of all members together, for `max_inflight`.
     pub inflight: Inflight,
 }
 
 impl BalancerState {
+    /// What tells loads from those before they began anew.
+    pub fn era(&self) -> u64 {
+        self.eras.load(Ordering::Acquire)
+    }
+
+    /// Has the loads begin anew: what requests that are under way count at their end is no part of
+    /// them. To be called before they are set.
+    pub fn begin_era(&self) {
+        self.eras.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Takes over what another record says.
     pub fn carry(&self, from: &Self) {
-        // What is running now stays with those who serve it.
-        let Self { maintained, inflight: _ } = from;
+        // What is running now stays with those who serve it, and ends in their record.
+        let Self { maintained, eras: _, inflight: _ } = from;
         copy_u64(maintained, &self.maintained);
     }
 }

@@ -251,6 +251,10 @@ fn align_load(
     let records = memory.members().get(at.members..).unwrap_or_default();
     let members = || new.members.iter().zip(records);
     if old.method != new.method || is_activation_changed(old, new) {
+        // What old children still serve counts in their unit.
+        if let Some(state) = memory.balancers().get(at.balancers) {
+            state.begin_era();
+        }
         members().for_each(|(_, record)| record.set_lb_value(0));
         return;
     }

@@ -19,7 +19,7 @@ use crate::jk_log;
 use crate::log::{Level, Log};
 use crate::net::NameCache;
 use crate::shared::requests::Count;
-use crate::shared::{Admission, Layout, Memory, State};
+use crate::shared::{Admission, BalancerState, Layout, Memory, State};
 use crate::worker::buffers::Buffers;
 use crate::worker::error::Failure;
 use crate::worker::forward::{Outcome, Parcel, Serving, Worker};
@@ -359,6 +359,8 @@ impl Balancer {
             return Next::Done(serving.give_up(&failure));
         }
         let opens_session = trial.wish.opens_session();
+        let era = || self.group.state().map(BalancerState::era);
+        let begun_in = era();
         let charged = self.group.charge(&seat, opens_session, now);
         let is_test = seat.state.state() == State::Probe;
         let result = serving.run(is_test);
@@ -384,7 +386,9 @@ impl Balancer {
         if ending == Ending::NoSlot {
             self.group.refund(&seat, opens_session, charged);
         }
-        self.group.charge_traffic(&seat, traffic, request.now());
+        if era() == begun_in {
+            self.group.charge_traffic(&seat, traffic, request.now());
+        }
         let others = seat.worker.busy.load(Ordering::Relaxed);
         if let Some(flip) = self.group.settle(place, ending, others, request.now()) {
             self.log_flip(request, flip, ending.text());

@@ -8,7 +8,7 @@ use crate::config::{PacketSize, RecoveryOptions};
 use crate::host::Policy;
 use crate::shared::Heap;
 use crate::worker::balancer::testing::{balancer, layout, member};
-use crate::worker::testing::{Memory as Client, Script, answer, begun, engine};
+use crate::worker::testing::{Memory as Client, Script, answer, begun, engine, read_packet};
 
 use std::thread::JoinHandle;
 
@@ -388,7 +388,7 @@ fn busy_engine() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let answer_all = |mut stream: std::net::TcpStream| {
-        while crate::worker::testing::read_packet(&mut stream).is_some() {
+        while read_packet(&mut stream).is_some() {
             std::io::Write::write_all(&mut stream, &answer(b"")).unwrap();
         }
     };
@@ -437,4 +437,36 @@ fn who_comes_while_another_one_forces_the_members_is_served_as_well() {
         }
     });
     assert_eq!(refused.into_inner(), 0);
+}
+
+#[test]
+fn what_began_before_the_loads_did_adds_nothing_to_them() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut members = [member("a"), member("b")];
+    members[0].worker.target = crate::config::Target::Tcp {
+        host: "127.0.0.1".into(),
+        port: listener.local_addr().unwrap().port(),
+    };
+    members[1].activation = Activation::Disabled;
+    let mut config = balancer(&members);
+    config.method = BalanceMethod::Traffic;
+    let memory = Arc::new(Heap::new(layout(2)));
+    let balancer = Balancer::new(config, &NameCache::default(), memory, Layout::default(), None);
+    let load = || balancer.group.load(&balancer.group.seat(0).unwrap());
+    for is_new in [false, true] {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut stream, _) = listener.accept().unwrap();
+                read_packet(&mut stream);
+                if is_new {
+                    // The unit is another one from now on.
+                    balancer.forget_load();
+                }
+                std::io::Write::write_all(&mut stream, &answer(b"a")).unwrap();
+            });
+            let outcome = balancer.serve(&Buffers::new(1), &mut Client::get()).0;
+            assert_eq!(outcome, Outcome::Completed);
+        });
+        assert_eq!(load() == 0, is_new);
+    }
 }
