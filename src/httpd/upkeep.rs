@@ -13,7 +13,7 @@ use crate::config::{WorkerConfig, WorkerName};
 use crate::jk_log;
 use crate::log::{Level, Log};
 use crate::shared::requests::{Count, free_dead, repair};
-use crate::shared::{Layout, Memory as _};
+use crate::shared::{Layout, Memory as _, engines, positions};
 
 /// Longer than it takes a request to come or go.
 const MOMENT: Duration = Duration::from_millis(1);
@@ -56,28 +56,28 @@ pub(super) fn layout(workers: &WorkerSet, threads: usize) -> Layout {
     let processes = limit(ffi::AP_MPMQ_HARD_LIMIT_DAEMONS).saturating_mul(GENERATIONS);
     let requests = processes.saturating_mul(threads).saturating_mul(RECORDS).max(LEAST_REQUESTS);
     let requests = Layout { requests, ..Layout::default() };
-    workers.configs.iter().map(Layout::of).fold(requests, Layout::and)
+    positions(&workers.configs).1.and(requests)
 }
 
 impl Upkeep {
     /// For these workers.
     pub(super) fn new(workers: &WorkerSet, memory: Arc<SharedMemory>) -> Self {
-        let names = |config: &WorkerConfig| -> Vec<WorkerName> {
-            match config {
-                WorkerConfig::Balancer(balancer) => {
-                    balancer.members.iter().map(|member| member.worker.name.clone()).collect()
+        let mut names = Vec::new();
+        for (config, place) in workers.configs.iter().zip(positions(&workers.configs).0) {
+            for (name, position) in engines(config).into_iter().zip(place.engines) {
+                // Positions are counted in this order; other workers may have the engine as well.
+                if position == names.len() {
+                    names.push(name.clone());
                 }
-                WorkerConfig::Ajp13(_) => vec![config.name().clone()],
-                WorkerConfig::Status(_) => Vec::new(),
             }
-        };
+        }
         let balancer = |config: &WorkerConfig| match config {
             WorkerConfig::Balancer(balancer) => Some(balancer.name.clone()),
             WorkerConfig::Ajp13(_) | WorkerConfig::Status(_) => None,
         };
         Self {
             memory,
-            names: workers.configs.iter().flat_map(names).collect(),
+            names,
             balancers: workers.configs.iter().filter_map(balancer).collect(),
             interval: workers.maintain.map_or(UNTOLD, |time| time.as_secs().max(1)),
         }

@@ -7,6 +7,7 @@ mod balancer;
 pub mod carry;
 pub mod edits;
 mod inflight;
+mod positions;
 pub mod requests;
 mod worker;
 
@@ -18,6 +19,7 @@ use crate::config::WorkerConfig;
 
 pub use balancer::{BalancerState, MemberState, State};
 pub use inflight::{Admission, Inflight};
+pub use positions::{Positions, engines, positions};
 pub use requests::RequestState;
 pub use worker::{Busy, WorkerState};
 

@@ -76,6 +76,12 @@ impl<'w> Engine<'w> {
             Self::Single(worker) | Self::Member { worker, .. } => worker,
         }
     }
+
+    /// Whether both are one engine with one record, perhaps for two balancers.
+    fn is_same_as(self, other: Self) -> bool {
+        let (own, other) = (self.worker(), other.worker());
+        own.position == other.position && own.config().target == other.config().target
+    }
 }
 
 impl Default for Checks {
@@ -102,7 +108,8 @@ impl Checks {
                 *running = false;
             }
             if let Some(engine) = engines.clone().nth(at) {
-                conclude(engine, begun, &result, unix, log);
+                let all = engines.clone().filter(|other| other.is_same_as(engine));
+                conclude(engine, all, begun, &result, unix, log);
             }
         }
         let mut wait = LONGEST_WAIT;
@@ -207,9 +214,10 @@ impl Worker {
     }
 }
 
-/// What follows from a check that has `begun` then.
-fn conclude(
+/// What follows from a check that has `begun` then. `all`: the engine wherever it is named.
+fn conclude<'w>(
     engine: Engine<'_>,
+    all: impl Iterator<Item = Engine<'w>>,
     begun: u64,
     result: &Result<(), Failure>,
     unix: u64,
@@ -244,8 +252,10 @@ fn conclude(
             jk_log!(*log, level, "({name}) health_check_failed: {failure}; peer={peer}");
         }
     }
-    if let Engine::Member { balancer, place, .. } = engine {
-        balancer.settle_check(place, result.is_ok(), is_news, unix, log);
+    for engine in all {
+        if let Engine::Member { balancer, place, .. } = engine {
+            balancer.settle_check(place, result.is_ok(), is_news, unix, log);
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::*;
 use crate::ajp::message::{CPING, CPONG};
 use crate::config::Ajp13Config;
 use crate::net::NameCache;
-use crate::shared::{Heap, Layout, Memory};
+use crate::shared::{Heap, Layout, Memory, Positions};
 use crate::worker::balancer::testing::{balancer, member};
 
 const NOW: u64 = 1_000_000;
@@ -194,7 +194,7 @@ fn members_go_and_come_back_without_a_request() {
     let memory = heap(2);
     let settings = balancer(&[first, second]);
     let names = NameCache::default();
-    let balancer = Balancer::new(settings, &names, memory.clone(), Layout::default(), None);
+    let balancer = Balancer::new(settings, &names, memory.clone(), Positions::first(2), None);
     let mut process = Process::default();
     let states =
         || -> Vec<&str> { memory.members().iter().map(|member| member.state().text()).collect() };

@@ -18,6 +18,11 @@ struct Scene {
     engines: Vec<JoinHandle<Vec<Vec<Vec<u8>>>>>,
 }
 
+fn alone(config: BalancerConfig, memory: Arc<Heap>) -> Balancer {
+    let at = Positions::first(config.members.len());
+    Balancer::new(config, &NameCache::default(), memory, at, None)
+}
+
 fn scene(scripts: Vec<Vec<Script>>, change: impl FnOnce(&mut BalancerConfig)) -> Scene {
     let names = ["a", "b", "c"];
     let (mut members, mut engines) = (Vec::new(), Vec::new());
@@ -40,10 +45,7 @@ fn scene(scripts: Vec<Vec<Script>>, change: impl FnOnce(&mut BalancerConfig)) ->
     config.lb_retries = 9;
     change(&mut config);
     let memory = Arc::new(Heap::new(layout(members.len())));
-    Scene {
-        balancer: Balancer::new(config, &NameCache::default(), memory, Layout::default(), None),
-        engines,
-    }
+    Scene { balancer: alone(config, memory), engines }
 }
 
 impl Scene {
@@ -412,7 +414,7 @@ fn who_comes_while_another_one_forces_the_members_is_served_as_well() {
     let mut config = balancer(&[only]);
     config.retries = 1;
     let memory = Arc::new(Heap::new(layout(1)));
-    let balancer = Balancer::new(config, &NameCache::default(), memory, Layout::default(), None);
+    let balancer = alone(config, memory);
     let buffers = Buffers::new(CLIENTS);
     let state = balancer.group.seat(0).unwrap().state;
     let barrier = std::sync::Barrier::new(CLIENTS);
@@ -451,7 +453,7 @@ fn what_began_before_the_loads_did_adds_nothing_to_them() {
     let mut config = balancer(&members);
     config.method = BalanceMethod::Traffic;
     let memory = Arc::new(Heap::new(layout(2)));
-    let balancer = Balancer::new(config, &NameCache::default(), memory, Layout::default(), None);
+    let balancer = alone(config, memory);
     let load = || balancer.group.load(&balancer.group.seat(0).unwrap());
     for is_new in [false, true] {
         std::thread::scope(|scope| {
