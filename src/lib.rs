@@ -5,6 +5,7 @@
 //! ajp                      bytes on the wire; pure
 //! config mapping           what the files say; which path belongs to whom
 //! shared                   what all processes see
+//! status                   what status pages show
 //! net worker               sockets; pool, exchange, retries
 //! host log                 the seam between worker and web server
 //! httpd                    Apache httpd: all C, all unsafe code
@@ -46,6 +47,7 @@ pub mod log;
 pub mod mapping;
 pub mod net;
 pub mod shared;
+pub mod status;
 pub mod worker;
 
 mod httpd;

@@ -30,6 +30,13 @@ impl WorkerConfig {
     }
 }
 
+impl Member {
+    /// Each property of a member with its effective value, likewise.
+    pub fn describe(&self) -> Vec<(&'static str, String)> {
+        member(self).into_iter().chain(engine(&self.worker)).collect()
+    }
+}
+
 fn engine(config: &Ajp13Config) -> Vec<Fact> {
     let connect = &config.connect;
     let (host, port, socket) = match &config.target {
@@ -104,8 +111,8 @@ fn balancer(config: &BalancerConfig) -> Vec<Fact> {
 
 /// All of a member in one value: `node1 (route=node1 lbfactor=1 … host=ivy …)`.
 fn member_text(config: &Member) -> String {
-    let own = member(config).into_iter().chain(engine(&config.worker));
-    let facts: Vec<String> = own.map(|(key, value)| format!("{key}={value}")).collect();
+    let facts = config.describe().into_iter();
+    let facts: Vec<String> = facts.map(|(key, value)| format!("{key}={value}")).collect();
     format!("{} ({})", config.worker.name, facts.join(" "))
 }
 

@@ -5,7 +5,11 @@
 //! not UTF-8.
 #![forbid(unsafe_code)]
 
-use std::{collections::BTreeMap, fmt, ops::Bound};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    ops::Bound,
+};
 
 use super::{
     error::{Place, Problems},
@@ -140,6 +144,17 @@ impl Properties {
     /// All of them, in the order in which their keys appeared first.
     pub fn iter(&self) -> std::slice::Iter<'_, Property> {
         self.entries.iter()
+    }
+
+    /// All but secrets: neither the properties of that name, however their line is mistyped, nor the
+    /// variables that hold the same value.
+    pub fn without_secrets(&self) -> impl Iterator<Item = &Property> {
+        let is_secret = |key: &[u8]| {
+            key.ends_with(b".secret") || key.ends_with(b".secretkey") || line::is_of_secret(key)
+        };
+        let secrets: HashSet<&[u8]> =
+            self.iter().filter(|p| is_secret(&p.key)).map(|p| p.value.as_slice()).collect();
+        self.iter().filter(move |p| !is_secret(&p.key) && !secrets.contains(p.value.as_slice()))
     }
 
     /// Those whose key begins with `prefix`, in their order.
@@ -567,5 +582,16 @@ mod tests {
                 prop_assert_eq!(properties.find(&property.key), Some(property));
             }
         }
+    }
+
+    #[test]
+    fn secrets_are_left_out() {
+        let mut properties = Properties::new();
+        let text =
+            b"mine=topsecret\nworker.a.secret=$(mine)\nt.secret=other\nworker.a.secretkey=k\n\
+                     worker.a.secret topsecret=x\nworker.a.port=1\n";
+        properties.read_text(text, "w", &|_| None, &mut Problems::new());
+        let shown: Vec<_> = properties.without_secrets().map(|p| p.key.clone()).collect();
+        assert_eq!(shown, [b"worker.a.port"]);
     }
 }

@@ -76,7 +76,6 @@ impl<'a> Reader<'a> {
             }
             Type::Status => {
                 let mut settings = self.settings(name);
-                warn_of_503(&mut settings);
                 WorkerConfig::Status(Box::new(status::status(&mut settings)))
             }
         }
@@ -210,15 +209,5 @@ impl<'a> Reader<'a> {
             self.problems.error(&found.place, printable(&found.key), what, remedy);
         }
         Type::Ajp13
-    }
-}
-
-fn warn_of_503(settings: &mut Settings<'_>) {
-    if let Some(found) = settings.find("type") {
-        let what = format!(
-            "loads, but this version cannot show its pages yet: requests for {} get 503",
-            settings.name
-        );
-        settings.warning(found, what, "take it out of worker.list");
     }
 }

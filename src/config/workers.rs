@@ -441,8 +441,7 @@ mod tests {
             "worker.list=a,s\nworker.a.reference=worker.t\nworker.t.type=ajp13\n\
              worker.t.port=1\nworker.s.reference=stat\nstat.type=status",
         );
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        assert!(problems[0].starts_with("w:6: worker.s.type: loads, but "), "{problems:?}");
+        assert!(problems.is_empty(), "{problems:?}");
         let types: Vec<&str> = workers.workers.iter().map(WorkerConfig::type_name).collect();
         assert_eq!(types, ["ajp13", "status"]);
         let (_, problems, has_errors) = read("worker.list=a\nworker.a.reference=worker.b");

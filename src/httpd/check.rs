@@ -43,7 +43,7 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
         problems.push(problem.clone());
     }
     let ivy = Ivy::read(&records, &mut problems);
-    let (Workers { workers, mounts, maintain }, resolved) =
+    let (Workers { workers, mounts, maintain }, properties, resolved) =
         read_workers(&main.raw, &ivy, threads(main_server), &mut problems);
     let watchdog = match &main.raw.global.watchdog {
         Some((interval, _)) => Some(*interval).filter(|interval| !interval.is_zero()),
@@ -52,7 +52,8 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
     let pairs = servers.iter().copied().zip(records.iter().map(|record| &record.raw));
     ivy.check(&pairs.collect::<Vec<_>>(), &workers, &mut problems);
     let headers = ivy.user_headers(&workers);
-    let workers = Arc::new(WorkerSet::new(workers, resolved, maintain, watchdog, headers));
+    let workers =
+        Arc::new(WorkerSet::new(workers, properties, resolved, maintain, watchdog, headers));
     let definition = |mount: &WorkerMount, problems: &mut Problems| {
         Rule::definition(&mount.pattern, mount.worker.as_bytes(), &mount.place, problems)
     };
@@ -60,7 +61,8 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
         mounts.iter().filter_map(|mount| definition(mount, &mut problems)).collect();
     definitions.extend(ivy.mounts(&main.raw, &mut problems));
     let main_maps = build_maps(&main.raw, definitions, &workers, &mut problems);
-    for (at, record) in records.iter().enumerate() {
+    let mut all_maps = Vec::new();
+    for ((at, record), server) in records.iter().enumerate().zip(servers) {
         let maps = match at {
             0 => Arc::clone(&main_maps),
             _ if record.raw.inherited == Inherited::Table => Arc::clone(&main_maps),
@@ -69,6 +71,7 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
                 build_maps(&record.raw, mounts, &workers, &mut problems)
             }
         };
+        all_maps.push((server_text(server), Arc::clone(&maps)));
         let rules = ivy.rules(&record.raw);
         let runtime = Runtime::new(&record.raw, maps, Arc::clone(&workers), rules);
         if record.runtime.set(runtime).is_err() {
@@ -80,6 +83,8 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
             );
         }
     }
+    // The check runs once for a configuration, so this is the first value.
+    let _ = workers.maps.set(all_maps);
     warn_of_dropped_user_headers(&records, &mut problems);
     warn_of_lost_mounts(&records, &mut problems);
     warn_of_shared_tables(&records, &mut problems);
@@ -89,6 +94,19 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
     }
     report(main_server, &problems);
     !problems.has_errors()
+}
+
+/// How status pages name a server: `host:port`, or `host [address:port]` for a virtual host.
+fn server_text(server: &ffi::server_rec) -> String {
+    let host = log::lossy(server.server_hostname);
+    if server.is_virtual == 0 {
+        return if server.port > 0 { format!("{host}:{}", server.port) } else { host };
+    }
+    // SAFETY: null or the first address of a live server.
+    let Some(address) = (unsafe { server.addrs.as_ref() }) else { return host };
+    let port = Some(address.host_port).filter(|port| *port > 0);
+    let port = port.map_or_else(String::new, |port| format!(":{port}"));
+    format!("{host} [{}{port}]", log::lossy(address.virthost))
 }
 
 fn report(main: &ffi::server_rec, problems: &Problems) {
@@ -120,7 +138,7 @@ fn read_workers(
     ivy: &Ivy,
     pool_size: usize,
     problems: &mut Problems,
-) -> (Workers, NameCache) {
+) -> (Workers, Properties, NameCache) {
     let environment = |name: &[u8]| environment_variable(name);
     let mut properties = Properties::new();
     for (line, place) in &raw.global.worker_properties {
@@ -142,7 +160,7 @@ fn read_workers(
     ivy.add_workers(&mut properties, problems);
     let workers = validate(&mut properties, &Defaults { pool_size }, problems);
     let resolved = resolve_names(&workers.workers, &properties, problems);
-    (workers, resolved)
+    (workers, properties, resolved)
 }
 
 /// Warns of files with secrets that every user of the host can read.

@@ -15,10 +15,12 @@ use super::request::{Notes, Record};
 use super::response::reset_response;
 use super::server::{Child, Running, Runtime, unix_time};
 use super::service::HttpdRequest;
+use super::status;
 use super::translate::{
     BACKSLASH, DIRECTORY, DOTS, Mapping, NO_JK, WORKER_NAME, has_hidden_dots, hook,
     is_ours_already, keep_options, log_panic, map, refuse_path,
 };
+use crate::config::WorkerConfig;
 use crate::host::Request as _;
 use crate::jk_log;
 use crate::log::Level;
@@ -286,16 +288,6 @@ fn forward(
         return INTERNAL_ERROR;
     };
     let name = config.name();
-    if let Running::Unavailable = running {
-        jk_log!(
-            record.sink(runtime),
-            Level::Error,
-            "({name}) unsupported_type: this version cannot serve workers of type {} yet; \
-             outcome=503",
-            config.type_name()
-        );
-        return UNAVAILABLE;
-    }
     let mut request = match HttpdRequest::new(record, runtime, worker, path, committed) {
         Ok(request) => request,
         Err(status) => {
@@ -323,6 +315,14 @@ fn forward(
     }
     #[cfg(feature = "test-panic")]
     request.panic_if_asked("before");
+    if let (Running::Status, WorkerConfig::Status(status)) = (running, config) {
+        let form = match status::form(&mut request) {
+            Ok(form) => form,
+            Err(status) => return status,
+        };
+        let asked = (&request.facts(), form.as_slice());
+        return status::serve(&record, runtime, child, status, asked, committed);
+    }
     let outcome = match running {
         Running::Ajp13(worker) => {
             if let Some(route) = request.facts().route {
@@ -336,7 +336,7 @@ fn forward(
             note(&record, &report);
             outcome
         }
-        Running::Unavailable => Outcome::Refused(503),
+        Running::Status => return INTERNAL_ERROR,
     };
     match outcome {
         Outcome::Completed | Outcome::Aborted => OK,

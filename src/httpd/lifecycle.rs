@@ -4,10 +4,12 @@
 //! every problem is reported with its place before httpd refuses to start.
 
 use std::ffi::c_int;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::iter;
 use std::process;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::check::{check, threads};
@@ -17,7 +19,7 @@ use super::log::{self, LogFile, LogTarget, Sink, Speaker};
 use super::module;
 use super::pool::Pool;
 use super::retained::{self, Legacy};
-use super::server::{Child, RawConfig, Running, Runtime, ServerConfig, WorkerSet};
+use super::server::{Child, RawConfig, Running, Runtime, ServerConfig, WorkerSet, unix_time};
 use super::shm::SharedMemory;
 use super::upkeep::{Upkeep, layout};
 use super::watchdog;
@@ -25,7 +27,7 @@ use crate::config::WorkerConfig;
 use crate::jk_log;
 use crate::log::Level;
 use crate::shared::carry::{Carried, Generation, carry, has_same_records};
-use crate::shared::{Positions, positions};
+use crate::shared::{Memory as _, Positions, positions};
 use crate::worker::buffers::Buffers;
 use crate::worker::{Balancer, Live, Schedule, Worker};
 
@@ -153,7 +155,18 @@ fn share_memory(servers: &[&ffi::server_rec]) -> bool {
     let memory = match same {
         Some((_, memory)) => Arc::clone(memory),
         None => match SharedMemory::new(layout) {
-            Ok(memory) => Arc::new(memory),
+            Ok(memory) => {
+                let created = |(_, old): (_, &Arc<SharedMemory>)| {
+                    old.common().created.load(Ordering::Relaxed)
+                };
+                let created = before.map_or_else(unix_time, created);
+                let common = memory.common();
+                common.created.store(created, Ordering::Relaxed);
+                for number in &common.secret {
+                    number.store(RandomState::new().build_hasher().finish(), Ordering::Relaxed);
+                }
+                Arc::new(memory)
+            }
             Err(e) => {
                 let text = format!("mod_jk: no memory can be shared with the children: {e}");
                 log::startup(Some(main), Level::Emerg, &text);
@@ -221,7 +234,7 @@ fn run(workers: &WorkerSet, memory: &Arc<SharedMemory>) -> Vec<Running> {
                 let balancer = Balancer::new(config, names, memory, place, workers.maintain);
                 Running::Balancer(Box::new(Live::new(balancer, file.clone(), of_live, at)))
             }
-            WorkerConfig::Status(_) => Running::Unavailable,
+            WorkerConfig::Status(_) => Running::Status,
         }
     };
     workers.configs.iter().zip(positions(&workers.configs).0).map(one).collect()
@@ -325,7 +338,20 @@ pub(super) unsafe extern "C" fn child_init(
             // child_init runs once in a process, so this is the first value.
             let _ = runtime.workers.child.set(child);
             // SAFETY: httpd passes the child's own pool.
+            unsafe { Pool::new(pchild) }.park(AtEnd(Arc::clone(&runtime.workers)));
+            // SAFETY: httpd passes the child's own pool.
             watchdog::start(main, runtime, unsafe { Pool::new(pchild) });
         },
     );
+}
+
+/// Counts the connections of this process out when it ends.
+struct AtEnd(Arc<WorkerSet>);
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        if let Some(child) = self.0.child.get() {
+            child.end();
+        }
+    }
 }

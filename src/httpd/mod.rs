@@ -41,6 +41,7 @@ mod server;
 mod service;
 mod shm;
 mod stamp;
+mod status;
 mod table;
 mod translate;
 mod upkeep;

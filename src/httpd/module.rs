@@ -8,7 +8,7 @@ use super::ffi;
 use super::guard::guard;
 use super::pool::{Pool, int, nothing};
 use super::server::{RawConfig, ServerConfig};
-use super::{handler, lifecycle, translate};
+use super::{handler, lifecycle, status, translate};
 
 /// What `LoadModule jk_module …` loads. httpd writes into it while it loads and registers us.
 #[unsafe(no_mangle)]
@@ -141,4 +141,6 @@ fn add_hooks() {
     unsafe { ffi::ap_hook_handler(Some(handler::handler), before, after, middle) };
     // SAFETY: as above.
     unsafe { ffi::ap_hook_log_transaction(Some(handler::log_transaction), before, after, middle) };
+    // SAFETY: as above.
+    unsafe { ffi::jk_shim_hook_status(Some(status::section)) };
 }

@@ -15,7 +15,7 @@ use super::shm::SharedMemory;
 use super::stamp::Stamp;
 use super::upkeep::Upkeep;
 use crate::config::ivy::EngineLine;
-use crate::config::{Place, Problems, WorkerConfig};
+use crate::config::{Place, Problems, Properties, WorkerConfig};
 use crate::log::{Level, Log};
 use crate::mapping::{LiveTable, Mount, WorkerKind, WorkerNames, copy_mounts};
 use crate::net::NameCache;
@@ -252,6 +252,11 @@ pub(super) struct WorkerSet {
     pub configs: Vec<WorkerConfig>,
     /// Their names, for mapping rules.
     pub names: Arc<WorkerNames>,
+    /// What the files say about them.
+    pub properties: Properties,
+    /// The mapping rules of all servers, the main one first, each under the server's name on status
+    /// pages; set once all have been checked.
+    pub maps: OnceLock<Vec<(String, Arc<LiveTable>)>>,
     /// What the check of the configuration knows of their hosts and sources.
     pub resolved: NameCache,
     /// What all processes see of them; set when httpd starts.
@@ -284,14 +289,15 @@ pub(super) enum Running {
     Ajp13(Box<Live<Worker>>),
     /// Several engines.
     Balancer(Box<Live<Balancer>>),
-    /// Of a type that this version loads but cannot serve.
-    Unavailable,
+    /// The pages that show the others.
+    Status,
 }
 
 impl WorkerSet {
     /// Workers that nobody uses yet.
     pub(super) fn new(
         configs: Vec<WorkerConfig>,
+        properties: Properties,
         resolved: NameCache,
         maintain: Option<Duration>,
         watchdog: Option<Duration>,
@@ -301,6 +307,8 @@ impl WorkerSet {
         Self {
             names: Arc::new(WorkerNames::new(names)),
             configs,
+            properties,
+            maps: OnceLock::new(),
             resolved,
             memory: OnceLock::new(),
             maintain,
@@ -317,6 +325,20 @@ pub(super) fn unix_time() -> u64 {
 }
 
 impl Child {
+    /// Counts the connections of this process out, which is about to end. Waits for nobody, as a
+    /// signal may have interrupted anything.
+    pub(super) fn end(&self) {
+        for worker in &self.workers {
+            match worker {
+                Running::Ajp13(worker) => worker.current().end(),
+                Running::Balancer(balancer) => {
+                    balancer.current().members().for_each(|member| member.worker.end());
+                }
+                Running::Status => {}
+            }
+        }
+    }
+
     /// Looks after what all processes share, if it is time for that and no other one does it. Waits
     /// for nobody. `unix`: now, seconds since 1970.
     pub(super) fn maintain_states(&self, unix: u64, log: &impl Log) {
@@ -338,7 +360,7 @@ impl Child {
             match worker {
                 Running::Ajp13(worker) => worker.current().maintain(now, log),
                 Running::Balancer(balancer) => balancer.current().maintain(now, log),
-                Running::Unavailable => {}
+                Running::Status => {}
             }
         }
     }
@@ -348,7 +370,7 @@ impl Child {
         let current = |worker: &Running| match worker {
             Running::Ajp13(worker) => Some(Current::Ajp13(worker.current())),
             Running::Balancer(balancer) => Some(Current::Balancer(balancer.current())),
-            Running::Unavailable => None,
+            Running::Status => None,
         };
         self.workers.iter().filter_map(current).collect()
     }
@@ -360,7 +382,7 @@ impl Child {
             match worker {
                 Running::Ajp13(worker) => worker.current().renew_names(log),
                 Running::Balancer(balancer) => balancer.current().renew_names(log),
-                Running::Unavailable => {}
+                Running::Status => {}
             }
         }
     }

@@ -1,4 +1,5 @@
 #include "shim.h"
+#include "mod_status.h"
 
 void jk_shim_log_request(const char *file, int line, int module_index, int level,
                          const request_rec *r, const char *text)
@@ -38,6 +39,11 @@ int jk_shim_http2_threads(server_rec *s)
 int jk_shim_was_graceful(void)
 {
     return ap_unixd_mpm_get_retained_data()->was_graceful;
+}
+
+void jk_shim_hook_status(int (*section)(request_rec *r, int flags))
+{
+    APR_OPTIONAL_HOOK(ap, status_hook, section, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
 void jk_shim_brigade_append(apr_bucket_brigade *bb, apr_bucket *b)

@@ -18,6 +18,7 @@
 #include "apr_buckets.h"
 #include "apr_date.h"
 #include "apr_optional.h"
+#include "apr_optional_hooks.h"
 #include "apr_strings.h"
 #include "apr_tables.h"
 #include "apr_time.h"
@@ -36,6 +37,9 @@ int jk_shim_http2_threads(server_rec *s);
 
 /* Whether the running configuration came by a graceful restart: ap_unixd_mpm_get_retained_data. */
 int jk_shim_was_graceful(void);
+
+/* Has mod_status, where it is loaded, ask for a section of its page: APR_OPTIONAL_HOOK. */
+void jk_shim_hook_status(int (*section)(request_rec *r, int flags));
 
 /* Bucket brigade macros. */
 void jk_shim_brigade_append(apr_bucket_brigade *bb, apr_bucket *b);

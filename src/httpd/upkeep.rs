@@ -40,8 +40,8 @@ const LEAST_REQUESTS: usize = 1024;
 /// last response is done.
 const GENERATIONS: usize = 2;
 
-/// Records of one request: as running, in flight at its worker, and in flight at its balancer.
-const RECORDS: usize = 3;
+/// Records of one request: as running and in flight, each at its worker and at its balancer.
+const RECORDS: usize = 4;
 
 /// The records of all workers, and of as many requests as all processes can serve at a time, each
 /// with `threads` threads or as many as it may have after a restart.
@@ -100,7 +100,7 @@ impl Upkeep {
         for (count, n) in repair(memory, || thread::sleep(MOMENT)) {
             let name = match count {
                 Count::Busy(at) | Count::Inflight(at) => self.names.get(at),
-                Count::BalancerInflight(at) => self.balancers.get(at),
+                Count::BalancerInflight(at) | Count::BalancerBusy(at) => self.balancers.get(at),
             };
             let name = name.map(WorkerName::to_string).unwrap_or_default();
             jk_log!(

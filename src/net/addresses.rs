@@ -106,6 +106,11 @@ impl Addresses {
         }
     }
 
+    /// The addresses that are known, none where the resolver has given none yet.
+    pub(super) fn list(&self) -> Vec<SocketAddr> {
+        self.known().list.clone()
+    }
+
     /// Asks the resolver again, unless somebody is at it or its last answer is younger than
     /// `min_age`; then `None`.
     pub(super) fn renew(

@@ -59,6 +59,17 @@ pub struct Names {
 }
 
 impl Names {
+    /// Where connections to `port` go, as far as one knows: where the last one went, else where the
+    /// next one is tried first.
+    pub fn address(&self, port: u16, prefer_ipv6: bool) -> Option<SocketAddr> {
+        let known = self.host.list();
+        let preferred = known.iter().find(|address| address.is_ipv6() == prefer_ipv6);
+        let first = || preferred.or(known.first()).copied();
+        let mut address = (*self.last()).or_else(first)?;
+        address.set_port(port);
+        Some(address)
+    }
+
     /// The address that took the last connection.
     pub(super) fn last(&self) -> MutexGuard<'_, Option<SocketAddr>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)

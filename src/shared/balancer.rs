@@ -5,6 +5,8 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::inflight::Inflight;
+use super::requests::Ticket;
+use super::worker::raise;
 use crate::config::balancer::Activation;
 
 /// What is known of a member's health [6.1].
@@ -66,7 +68,7 @@ impl State {
         }
     }
 
-    fn from_number(number: u32) -> State {
+    pub(super) fn from_number(number: u32) -> State {
         let place = usize::try_from(number).unwrap_or_default();
         State::ALL.get(place).copied().unwrap_or(State::Idle)
     }
@@ -82,6 +84,46 @@ pub struct BalancerState {
     pub eras: AtomicU64,
     /// Requests of all members together, for `max_inflight`.
     pub inflight: Inflight,
+    /// When the counters were reset last; zero: when they were created.
+    pub last_reset: AtomicU64,
+    /// Requests that went to another member because one had failed.
+    pub failovers: AtomicU64,
+    /// Requests that its members are serving now.
+    pub busy: AtomicU32,
+    /// Most requests that its members were serving at a time.
+    pub max_busy: AtomicU32,
+}
+
+/// One request in [`BalancerState::busy`]; dropping it takes the request out.
+#[derive(Debug)]
+pub struct Serving<'s> {
+    count: &'s AtomicU32,
+    /// Freed after the request was counted out.
+    _ticket: Ticket<'s>,
+}
+
+impl BalancerState {
+    /// Counts a request in. `ticket`: what tells others about it, should this process be killed.
+    pub fn enter<'s>(&'s self, ticket: Ticket<'s>) -> Serving<'s> {
+        let before = self.busy.fetch_add(1, Ordering::AcqRel);
+        raise(&self.max_busy, before.saturating_add(1));
+        Serving { count: &self.busy, _ticket: ticket }
+    }
+
+    /// Sets the counters back. `now`: seconds since 1970.
+    pub fn reset(&self, now: u64) {
+        self.max_busy.store(0, Ordering::Relaxed);
+        self.failovers.store(0, Ordering::Relaxed);
+        self.last_reset.store(now, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        // Never below zero, whatever a process that was killed has left behind.
+        let less = |busy: u32| busy.checked_sub(1);
+        let _ = self.count.fetch_update(Ordering::AcqRel, Ordering::Relaxed, less);
+    }
 }
 
 impl BalancerState {
@@ -99,8 +141,12 @@ impl BalancerState {
     /// Takes over what another record says.
     pub fn carry(&self, from: &Self) {
         // What is running now stays with those who serve it, and ends in their record.
-        let Self { maintained, eras: _, inflight: _ } = from;
+        let Self { maintained, eras: _, inflight: _, last_reset, failovers, busy: _, max_busy } =
+            from;
         copy_u64(maintained, &self.maintained);
+        copy_u64(last_reset, &self.last_reset);
+        copy_u64(failovers, &self.failovers);
+        copy_u32(max_busy, &self.max_busy);
     }
 }
 

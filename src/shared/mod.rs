@@ -7,6 +7,8 @@ mod balancer;
 pub mod carry;
 pub mod edits;
 mod inflight;
+pub mod journal;
+pub mod latency;
 mod positions;
 pub mod requests;
 mod worker;
@@ -17,8 +19,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::config::WorkerConfig;
 
-pub use balancer::{BalancerState, MemberState, State};
+pub use balancer::{BalancerState, MemberState, Serving, State};
 pub use inflight::{Admission, Inflight};
+pub use journal::Journal;
 pub use positions::{Positions, engines, positions};
 pub use requests::RequestState;
 pub use worker::{Busy, WorkerState};
@@ -96,6 +99,12 @@ pub trait Memory: Debug + Send + Sync {
 pub struct CommonState {
     /// When some process looked for the traces of killed ones last, seconds since 1970.
     pub repaired: AtomicU64,
+    /// When the memory was created, seconds since 1970.
+    pub created: AtomicU64,
+    /// Numbers that nobody outside can guess.
+    pub secret: [AtomicU64; 2],
+    /// The last changes of members' states.
+    pub journal: Journal,
 }
 
 impl CommonState {

@@ -27,6 +27,8 @@ pub enum Count {
     Inflight(usize),
     /// [`super::BalancerState::inflight`] of the balancer at this position.
     BalancerInflight(usize),
+    /// [`super::BalancerState::busy`] of the balancer at this position.
+    BalancerBusy(usize),
 }
 
 /// How often a count must be in excess to be wrong.
@@ -42,6 +44,7 @@ impl Count {
             Self::Busy(position) => (0_u32, position),
             Self::Inflight(position) => (1, position),
             Self::BalancerInflight(position) => (2, position),
+            Self::BalancerBusy(position) => (3, position),
         };
         let position = u32::try_from(position).ok()?.checked_add(1)?;
         (position >> POSITION_BITS == 0).then_some(kind << POSITION_BITS | position)
@@ -54,6 +57,7 @@ impl Count {
             0 => Some(Self::Busy(position)),
             1 => Some(Self::Inflight(position)),
             2 => Some(Self::BalancerInflight(position)),
+            3 => Some(Self::BalancerBusy(position)),
             _ => None,
         }
     }
@@ -65,9 +69,11 @@ fn counts(memory: &dyn Memory) -> Vec<(Count, &AtomicU32)> {
     let busy = workers.clone().map(|(at, worker)| (Count::Busy(at), &worker.busy));
     let inflight = workers.map(|(at, worker)| (Count::Inflight(at), &worker.inflight.count));
     let balancers = memory.balancers().iter().enumerate();
-    let balancers =
-        balancers.map(|(at, balancer)| (Count::BalancerInflight(at), &balancer.inflight.count));
-    busy.chain(inflight).chain(balancers).collect()
+    let of_balancers = balancers
+        .clone()
+        .map(|(at, balancer)| (Count::BalancerInflight(at), &balancer.inflight.count));
+    let busy_balancers = balancers.map(|(at, balancer)| (Count::BalancerBusy(at), &balancer.busy));
+    busy.chain(inflight).chain(of_balancers).chain(busy_balancers).collect()
 }
 
 /// A record that is taken. Dropping it frees it.
@@ -124,13 +130,17 @@ pub fn excess(memory: &dyn Memory) -> Vec<(Count, i64)> {
         .iter()
         .map(|(what, count)| (*what, i64::from(count.load(Ordering::Relaxed))))
         .collect();
-    let workers = memory.workers().len();
+    let (workers, balancers) = (memory.workers().len(), memory.balancers().len());
+    let before_balancers = workers.saturating_mul(2);
     for count in memory.requests().iter().filter_map(RequestState::count) {
         // In the order of `counts`.
         let at = match count {
             Count::Busy(at) => at,
             Count::Inflight(at) => workers.saturating_add(at),
-            Count::BalancerInflight(at) => workers.saturating_mul(2).saturating_add(at),
+            Count::BalancerInflight(at) => before_balancers.saturating_add(at),
+            Count::BalancerBusy(at) => {
+                before_balancers.saturating_add(balancers).saturating_add(at)
+            }
         };
         if let Some((_, excess)) = excess.get_mut(at).filter(|(what, _)| *what == count) {
             *excess = excess.saturating_sub(1);
@@ -277,6 +287,7 @@ mod tests {
             memory.workers()[at].inflight.count.store(2, Ordering::Relaxed);
         }
         memory.balancers()[0].inflight.count.store(3, Ordering::Relaxed);
+        memory.balancers()[0].busy.store(5, Ordering::Relaxed);
         let alive = [Count::Busy(0), Count::Inflight(1), Count::BalancerInflight(0)];
         let _tickets = alive.map(|count| take(memory.requests(), 0, 7, count).unwrap());
         let expected = [
@@ -284,6 +295,7 @@ mod tests {
             (Count::Inflight(0), 2),
             (Count::Inflight(1), 1),
             (Count::BalancerInflight(0), 2),
+            (Count::BalancerBusy(0), 5),
         ];
         assert_eq!(bury(&memory, 8), expected);
         assert!(bury(&memory, 8).is_empty());

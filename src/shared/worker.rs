@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::inflight::Inflight;
+use super::latency::Latency;
 use super::requests::Ticket;
 
 /// Counters of one worker over all processes (spec/mod_jk.md 6.9).
@@ -28,6 +29,28 @@ pub struct WorkerState {
     pub judged: AtomicU64,
     /// Whether the last check failed: 1, else 0.
     pub is_failing: AtomicU32,
+    /// Most requests that it was serving at a time.
+    pub max_busy: AtomicU32,
+    /// Requests that failed here.
+    pub errors: AtomicU32,
+    /// Requests that failed because of the client.
+    pub client_errors: AtomicU32,
+    /// Open connections of all processes.
+    pub connected: AtomicU32,
+    /// Most connections that were open at a time.
+    pub max_connected: AtomicU32,
+    /// Whether the last request failed here: zero or one.
+    pub failing: AtomicU32,
+    /// Attempts that followed another one of the same request here.
+    pub retries: AtomicU64,
+    /// All reply timeouts.
+    pub all_reply_timeouts: AtomicU64,
+    /// When a request failed here last, seconds since 1970; zero for never.
+    pub error_time: AtomicU64,
+    /// When the counters were reset last, seconds since 1970; zero: when they were created.
+    pub last_reset: AtomicU64,
+    /// How long requests took here.
+    pub latency: Latency,
 }
 
 /// One request in [`WorkerState::busy`]; dropping it takes the request out.
@@ -43,7 +66,47 @@ impl WorkerState {
     /// tells others about it, should this process be killed.
     pub fn enter<'s>(&'s self, ticket: Option<Ticket<'s>>) -> (Busy<'s>, u32) {
         let before = self.busy.fetch_add(1, Ordering::AcqRel);
-        (Busy { count: &self.busy, _ticket: ticket }, before.saturating_add(1))
+        let now = before.saturating_add(1);
+        raise(&self.max_busy, now);
+        (Busy { count: &self.busy, _ticket: ticket }, now)
+    }
+
+    /// Counts an opened connection in.
+    pub fn connect(&self) {
+        let before = self.connected.fetch_add(1, Ordering::Relaxed);
+        raise(&self.max_connected, before.saturating_add(1));
+    }
+
+    /// Counts closed connections out.
+    pub fn disconnect(&self, count: u32) {
+        // Never below zero, whatever a process that was killed has left behind.
+        let less = |connected: u32| Some(connected.saturating_sub(count));
+        let _ = self.connected.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    /// Sets all counters to zero, but for what is going on now. `now`: seconds since 1970.
+    pub fn reset(&self, now: u64) {
+        for counter in [
+            &self.reply_timeouts,
+            &self.max_busy,
+            &self.errors,
+            &self.client_errors,
+            &self.max_connected,
+        ] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        for counter in [
+            &self.used,
+            &self.read,
+            &self.transferred,
+            &self.retries,
+            &self.all_reply_timeouts,
+            &self.error_time,
+        ] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        self.latency.reset();
+        self.last_reset.store(now, Ordering::Relaxed);
     }
 
     /// Takes over what another record says of the same engine, but for the requests that others are
@@ -60,6 +123,17 @@ impl WorkerState {
             checked,
             judged,
             is_failing,
+            max_busy,
+            errors,
+            client_errors,
+            connected: _,
+            max_connected,
+            failing,
+            retries,
+            all_reply_timeouts,
+            error_time,
+            last_reset,
+            latency,
         } = from;
         for (from, to) in [
             (used, &self.used),
@@ -67,12 +141,25 @@ impl WorkerState {
             (transferred, &self.transferred),
             (checked, &self.checked),
             (judged, &self.judged),
+            (retries, &self.retries),
+            (all_reply_timeouts, &self.all_reply_timeouts),
+            (error_time, &self.error_time),
+            (last_reset, &self.last_reset),
         ] {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
-        for (from, to) in [(reply_timeouts, &self.reply_timeouts), (is_failing, &self.is_failing)] {
+        for (from, to) in [
+            (reply_timeouts, &self.reply_timeouts),
+            (is_failing, &self.is_failing),
+            (max_busy, &self.max_busy),
+            (errors, &self.errors),
+            (client_errors, &self.client_errors),
+            (max_connected, &self.max_connected),
+            (failing, &self.failing),
+        ] {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
+        self.latency.carry(latency);
     }
 
     /// Whether no check that began later than this one has said something yet. From now on this one
@@ -81,13 +168,12 @@ impl WorkerState {
         let newest = |judged: u64| (judged <= begun || judged > now).then_some(begun);
         self.judged.fetch_update(Ordering::AcqRel, Ordering::Acquire, newest).is_ok()
     }
+}
 
-    /// Begins anew, as an administrator wants it: all counters but that of running requests.
-    pub fn reset(&self) {
-        for counter in [&self.used, &self.read, &self.transferred] {
-            counter.store(0, Ordering::Relaxed);
-        }
-        self.reply_timeouts.store(0, Ordering::Relaxed);
+/// Makes a maximum at least `now`. It is written to only where it grows, which is seldom.
+pub(super) fn raise(most: &AtomicU32, now: u32) {
+    if now > most.load(Ordering::Relaxed) {
+        most.fetch_max(now, Ordering::Relaxed);
     }
 }
 
@@ -114,5 +200,24 @@ mod tests {
         state.busy.store(0, Ordering::Relaxed);
         drop(second);
         assert_eq!(state.busy.load(Ordering::Relaxed), 0);
+        assert_eq!(state.max_busy.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_reset_leaves_what_is_going_on() {
+        let state = WorkerState::default();
+        let _busy = state.enter(None);
+        state.connect();
+        state.connect();
+        state.disconnect(1);
+        state.used.store(7, Ordering::Relaxed);
+        state.reset(1234);
+        let number = |counter: &AtomicU32| counter.load(Ordering::Relaxed);
+        assert_eq!((number(&state.busy), number(&state.connected)), (1, 1));
+        assert_eq!((number(&state.max_busy), number(&state.max_connected)), (0, 0));
+        assert_eq!(state.used.load(Ordering::Relaxed), 0);
+        assert_eq!(state.last_reset.load(Ordering::Relaxed), 1234);
+        state.disconnect(5);
+        assert_eq!(number(&state.connected), 0);
     }
 }

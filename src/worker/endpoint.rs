@@ -2,12 +2,15 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::error::PingError;
 use crate::ajp::frame::HEADER_LEN;
 use crate::ajp::message::{CPING, CPONG};
 use crate::net::{Deadline, IdleState, Stream, is_timeout};
+use crate::shared::Memory;
 
 /// A connection with what the log says of it.
 #[derive(Debug)]
@@ -22,6 +25,56 @@ pub(super) struct Connection {
     pub idle_since: Instant,
     /// When it was last known to work: as above, or pinged since.
     pub checked_at: Instant,
+    /// Its part in the number of open connections, if it counts.
+    pub _opened: Option<Opened>,
+}
+
+/// The open connections of a worker: of this process, and with them of all.
+#[derive(Debug)]
+pub(super) struct Open {
+    memory: Arc<dyn Memory>,
+    position: usize,
+    here: AtomicU32,
+}
+
+/// One open connection. Dropping it counts it out.
+#[derive(Debug)]
+pub(super) struct Opened(Arc<Open>);
+
+impl Open {
+    /// None yet, of the worker with this record.
+    pub(super) fn new(memory: Arc<dyn Memory>, position: usize) -> Arc<Self> {
+        Arc::new(Self { memory, position, here: AtomicU32::new(0) })
+    }
+
+    /// Counts one in.
+    pub(super) fn count(self: &Arc<Self>) -> Opened {
+        self.here.fetch_add(1, Ordering::Relaxed);
+        if let Some(worker) = self.memory.workers().get(self.position) {
+            worker.connect();
+        }
+        Opened(Arc::clone(self))
+    }
+
+    /// Counts all of this process out, which is about to end. Waits for nobody.
+    pub(super) fn end(&self) {
+        self.leave(self.here.swap(0, Ordering::Relaxed));
+    }
+
+    fn leave(&self, count: u32) {
+        if let Some(worker) = self.memory.workers().get(self.position) {
+            worker.disconnect(count);
+        }
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        let less = |here: u32| here.checked_sub(1);
+        if self.0.here.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
+            self.0.leave(1);
+        }
+    }
 }
 
 /// How often a ping that may give way looks whether it must.

@@ -259,6 +259,18 @@ impl Failure {
         self.level() == Level::Error && !self.is_saturation()
     }
 
+    /// Whether the client, not the engine, is to blame.
+    pub fn is_of_client(&self) -> bool {
+        matches!(
+            self,
+            Self::BadMethod
+                | Self::BadQuery(_)
+                | Self::TooLarge { .. }
+                | Self::ClientBody { .. }
+                | Self::Response(_)
+        )
+    }
+
     /// Level of the log line.
     pub fn level(&self) -> Level {
         match self {

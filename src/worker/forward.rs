@@ -9,15 +9,16 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::buffers::{Buffers, Lent};
-use super::endpoint::Connection;
+use super::endpoint::{Connection, Open};
 use super::error::{Failure, Phase, PingError};
 use super::exchange::{Drive, Finished, Progress, Response, Sending, Timeouts};
 use super::pool::{Pool, Slot};
 use super::prepare::{Routing, encode};
 use super::recovery;
+use super::tally;
 use super::upload::append_body;
 use crate::ajp::exchange::{CloseReason, Exchange, Verdict};
-use crate::config::{Ajp13Config, WorkerName};
+use crate::config::{Ajp13Config, Target, WorkerName};
 use crate::host::{BodyError, Request, ResponseError};
 use crate::jk_log;
 use crate::log::Level;
@@ -40,6 +41,7 @@ pub struct Worker {
     process: u32,
     /// Where a free record for the next request is likely to be.
     turn: AtomicUsize,
+    pub(super) open: Arc<Open>,
     /// Held by the thread that looks after the idle connections.
     pub(super) upkeep: Mutex<()>,
 }
@@ -75,6 +77,7 @@ impl Worker {
             peer: config.target.to_string(),
             names: Arc::new(names),
             config,
+            open: Open::new(Arc::clone(&memory), position),
             memory,
             position,
             process: process::id(),
@@ -98,6 +101,7 @@ impl Worker {
             peer: config.target.to_string(),
             names,
             config,
+            open: Arc::clone(&self.open),
             memory: Arc::clone(&self.memory),
             position: self.position,
             process: self.process,
@@ -122,6 +126,11 @@ impl Worker {
         self.state().map(|state| state.enter(Some(ticket)))
     }
 
+    /// Counts the connections of this process out, which is about to end. Waits for nobody.
+    pub fn end(&self) {
+        self.open.end();
+    }
+
     /// A record that tells others about a request, should this process be killed.
     pub(super) fn ticket(&self, count: Count) -> Option<Ticket<'_>> {
         let start = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -141,6 +150,19 @@ impl Worker {
     /// The worker's settings.
     pub fn config(&self) -> &Ajp13Config {
         &self.config
+    }
+
+    /// Where its connections go, as far as this process knows.
+    pub fn address(&self) -> Option<String> {
+        let Ajp13Config { target, connect, .. } = &self.config;
+        match target {
+            Target::Tcp { port, .. } => {
+                self.names.address(*port, connect.prefer_ipv6).map(|address| address.to_string())
+            }
+            Target::Never { .. } => None,
+            #[cfg(unix)]
+            Target::Unix(path) => Some(path.display().to_string()),
+        }
     }
 
     /// The worker's pool.
@@ -279,6 +301,14 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
     /// # Errors
     /// [`Failure`]; no engine was contacted, and no other one would do.
     pub(super) fn prepare(&mut self) -> Result<(), Failure> {
+        let result = self.prepare_uncounted();
+        if let (Err(_), Some(state)) = (&result, self.worker.state()) {
+            state.client_errors.fetch_add(1, Ordering::Relaxed);
+        }
+        result
+    }
+
+    fn prepare_uncounted(&mut self) -> Result<(), Failure> {
         let (config, routing) = (&self.worker.config, self.routing);
         let send = &mut self.parcel.buffer.send;
         let before = self.parcel.sending.map(|Sending { request, data }| {
@@ -302,12 +332,24 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         Ok(())
     }
 
-    /// Tries the worker as often as its settings say. `is_test`: it has failed before, and this
-    /// request is to find out whether it works again.
+    /// Tries the worker as often as its settings say, and counts what comes of it. `is_test`: it has
+    /// failed before, and this request is to find out whether it works again.
     ///
     /// # Errors
     /// [`Failure`] of the last attempt.
     pub(super) fn run(&mut self, is_test: bool) -> Result<Outcome, Failure> {
+        let begin = Instant::now();
+        let result = self.run_uncounted(is_test);
+        if let Some(state) = self.worker.state() {
+            let retries = u64::from(self.tries.saturating_sub(1));
+            let is_alone = !self.routing.is_member;
+            tally::count(state, &result, retries, is_alone, self.request.now());
+            state.latency.add(begin.elapsed());
+        }
+        result
+    }
+
+    fn run_uncounted(&mut self, is_test: bool) -> Result<Outcome, Failure> {
         let config = &self.worker.config;
         // What must not be executed twice is lost with an engine that accepts and does not answer:
         // that one is to answer a CPING first.
@@ -496,7 +538,7 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
                 return Ok(connection);
             };
             self.progress.phase = Phase::Cping;
-            match connection.ping(timeout) {
+            match tally::ping(self.worker, &mut connection, timeout) {
                 Ok(()) => return Ok(connection),
                 Err(e) => {
                     jk_log!(
@@ -531,8 +573,9 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         };
         let stream = connector.connect(&mut tell).map_err(Failure::Connect)?;
         let now = Instant::now();
+        let (id, _opened) = (slot.next_id(), Some(self.worker.open.count()));
         let mut connection =
-            Connection { stream, id: slot.next_id(), carried: 0, idle_since: now, checked_at: now };
+            Connection { stream, id, carried: 0, idle_since: now, checked_at: now, _opened };
         self.connection = (connection.id, 0);
         // An engine that is just going down, or hangs, still accepts connections. Where there are
         // others, it gets neither the one repetition that a request has nor a request that cannot be
@@ -541,7 +584,7 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
             (fresh_only && self.routing.is_member).then(|| config.idle_ping.unwrap_or(DOUBTED));
         if let Some(timeout) = config.connect_ping.or(config.prepost_ping).or(doubted) {
             self.progress.phase = Phase::Cping;
-            connection.ping(timeout).map_err(Failure::Ping)?;
+            tally::ping(self.worker, &mut connection, timeout).map_err(Failure::Ping)?;
         }
         Ok(connection)
     }

@@ -183,8 +183,14 @@ impl Job {
         let stream =
             Connector { target, options, names }.connect(&mut |_| ()).map_err(Failure::Connect)?;
         let now = Instant::now();
-        let mut connection =
-            Connection { stream, id: 0, carried: 0, idle_since: now, checked_at: now };
+        let mut connection = Connection {
+            stream,
+            id: 0,
+            carried: 0,
+            idle_since: now,
+            checked_at: now,
+            _opened: None,
+        };
         let ping = connection.ping_unless(*timeout, || stop.load(Ordering::Acquire));
         ping.map_err(Failure::Ping)
     }

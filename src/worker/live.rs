@@ -227,26 +227,26 @@ fn unknown_hosts(changes: &[Change]) -> Vec<Refusal> {
 }
 
 impl Live<Worker> {
-    /// Sets all counters back but that of running requests.
-    pub fn reset(&self) {
+    /// Sets all counters back but those of what is going on. `now`: seconds since 1970.
+    pub fn reset(&self, now: u64) {
         if let Some(state) = self.current().state() {
-            state.reset();
+            state.reset(now);
         }
     }
 }
 
 impl Live<Balancer> {
-    /// Sets counters and state of a member back, or those of all members.
-    pub fn reset(&self, member: Option<usize>) {
-        self.current().reset(member);
+    /// Sets counters and state of a member back, or those of all members. `now`: seconds since 1970.
+    pub fn reset(&self, member: Option<usize>, now: u64) {
+        self.current().reset(member, now);
     }
 
-    /// Has a member tested that is in error.
+    /// Has a member tested that is in error. `now`: seconds since 1970.
     ///
     /// # Errors
     /// Its state, where that is another one.
-    pub fn recover(&self, member: usize) -> Result<(), State> {
-        self.current().recover(member)
+    pub fn recover(&self, member: usize, now: u64) -> Result<(), State> {
+        self.current().recover(member, now)
     }
 }
 

@@ -157,9 +157,9 @@ fn counters_and_states_are_set_back() {
         record.engine.busy.store(1, Ordering::Relaxed);
         record.engine.reply_timeouts.store(4, Ordering::Relaxed);
     }
-    live.recover(0).unwrap();
-    assert_eq!(live.recover(0), Err(State::Recover));
-    live.reset(Some(1));
+    live.recover(0, 7).unwrap();
+    assert_eq!(live.recover(0, 7), Err(State::Recover));
+    live.reset(Some(1), 7);
     let seen = |place: usize| {
         let now = live.current();
         let record = now.members().nth(place).unwrap();
@@ -169,7 +169,7 @@ fn counters_and_states_are_set_back() {
     assert_eq!(seen(0), (State::Recover, 7, 9));
     assert_eq!(seen(1), (State::Idle, 0, 0));
     assert_eq!(seen(2), (State::Error, 7, 9));
-    live.reset(None);
+    live.reset(None, 7);
     assert_eq!(seen(0), (State::Idle, 0, 0));
     assert_eq!(memory.workers()[0].busy.load(Ordering::Relaxed), 1, "it is still running");
     assert_eq!(memory.workers()[0].reply_timeouts.load(Ordering::Relaxed), 0);
@@ -177,7 +177,7 @@ fn counters_and_states_are_set_back() {
     let memory = heap(&ajp(&config));
     let worker = live_worker(&config, &memory);
     memory.workers()[0].used.store(9, Ordering::Relaxed);
-    worker.reset();
+    worker.reset(7);
     assert_eq!(memory.workers()[0].used.load(Ordering::Relaxed), 0);
 }
 

@@ -46,6 +46,7 @@ impl Scene {
                 carried: 1,
                 idle_since,
                 checked_at: idle_since,
+                _opened: Some(self.worker.open.count()),
             };
             slots.push((slot, connection, idle_since));
         }

@@ -36,6 +36,7 @@ mod prepare;
 mod recovery;
 #[cfg(test)]
 mod resend_tests;
+mod tally;
 #[cfg(test)]
 pub(crate) mod testing;
 mod upload;

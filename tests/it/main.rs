@@ -24,6 +24,8 @@ mod faults;
 mod harness;
 mod ivy;
 mod mapping;
+mod package;
 mod policy;
 mod pool;
+mod status;
 mod support;

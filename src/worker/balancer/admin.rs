@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::group::Seat;
 use super::serve::Balancer;
+use super::state::Flip;
 use crate::config::balancer::{BalanceMethod, BalancerConfig, Member};
 use crate::shared::{BalancerState, MemberState, State, WorkerState};
 use crate::worker::Worker;
@@ -70,23 +71,29 @@ impl Balancer {
         }
     }
 
-    /// Sets counters and state of a member back, or those of all.
-    pub(in crate::worker) fn reset(&self, member: Option<usize>) {
+    /// Sets counters and state of a member back, or those of all. `now`: seconds since 1970.
+    pub(in crate::worker) fn reset(&self, member: Option<usize>, now: u64) {
+        if let (None, Some(state)) = (member, self.state()) {
+            state.reset(now);
+        }
         for (place, seat) in self.group.seats().enumerate() {
             if member.is_none_or(|member| member == place) {
                 seat.state.reset();
-                seat.worker.reset();
+                seat.worker.reset(now);
             }
         }
     }
 
-    /// Has a member tested that is in error. Fails with its state where it is not.
-    pub(in crate::worker) fn recover(&self, place: usize) -> Result<(), State> {
+    /// Has a member tested that is in error. Fails with its state where it is not. `now`: seconds
+    /// since 1970.
+    pub(in crate::worker) fn recover(&self, place: usize, now: u64) -> Result<(), State> {
         let Some(seat) = self.group.seat(place) else { return Err(State::Idle) };
         let highest = self.group.seats().map(|seat| self.group.load(&seat)).max();
         if !seat.state.change_state(State::Error, State::Recover) {
             return Err(seat.state.state());
         }
+        let flip = Flip { place, from: State::Error, to: State::Recover };
+        self.group.write_down(flip, "an administrator wants it tried", now);
         if self.config().method != BalanceMethod::Busyness {
             seat.state.set_lb_value(highest.unwrap_or_default());
         }

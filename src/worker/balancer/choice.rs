@@ -307,10 +307,9 @@ impl View<'_> {
         let offset = self.group.offset.load(Ordering::Relaxed).checked_rem(count);
         let offset = offset.unwrap_or_default();
         let ignores_load = self.wish.stateless && self.wish.address.is_none();
-        let mut best: Option<(usize, Rank)> = None;
+        let mut best: Option<(usize, Rank, usize)> = None;
         let mut is_any_full = false;
-        for place in (offset..count).chain(0..offset) {
-            let Some(seat) = self.group.seat(place) else { continue };
+        for (place, seat) in self.group.seats().enumerate() {
             if !self.is_open(place, &seat) || but.contains(&place) {
                 continue;
             }
@@ -320,13 +319,18 @@ impl View<'_> {
             }
             let load = if ignores_load { 0 } else { self.load(&seat) };
             let rank = (seat.config.distance, load);
-            if best.is_none_or(|(_, least)| rank < least) {
-                best = Some((place, rank));
+            // How far behind the one that was taken last.
+            let turn = match place.checked_sub(offset) {
+                Some(turn) => turn,
+                None => place.saturating_add(count),
+            };
+            if best.is_none_or(|(_, least, first)| (rank, turn) < (least, first)) {
+                best = Some((place, rank, turn));
             }
         }
         match best {
             None if is_any_full => Err(NoChoice::Full(Full::Members)),
-            best => Ok(best),
+            best => Ok(best.map(|(place, rank, _)| (place, rank))),
         }
     }
 

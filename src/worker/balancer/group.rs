@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::address::seed;
 use super::method::multipliers;
+use super::state::Flip;
 use crate::config::balancer::{Activation, BalancerConfig, Member};
 use crate::shared::{BalancerState, MemberState, Memory, Positions, WorkerState};
 
@@ -62,6 +63,12 @@ impl Group {
             offset: AtomicUsize::new(0),
             maintain: maintain.map(|time| time.as_secs().max(1)),
         }
+    }
+
+    /// Keeps a change of a state for status pages. `now`: seconds since 1970.
+    pub(super) fn write_down(&self, flip: Flip, why: &str, now: u64) {
+        let member = self.at.first.members.saturating_add(flip.place);
+        self.memory.common().journal.write(now, member, flip.from, flip.to, why);
     }
 
     /// The same members with other settings.

@@ -281,7 +281,7 @@ mod tests {
         let seat = group.seat(0).unwrap();
         let charged = group.charge(&seat, true, NOW);
         seat.state.reset();
-        seat.worker.reset();
+        seat.worker.reset(NOW);
         group.refund(&seat, true, charged);
         assert_eq!(seat.worker.used.load(Ordering::Relaxed), 0);
         assert_eq!(seat.state.sessions.load(Ordering::Relaxed), 0);

@@ -117,7 +117,7 @@ impl Balancer {
     /// `unix`: now, seconds since 1970.
     pub fn maintain_states(&self, unix: u64, log: &impl Log) {
         for flip in self.group.maintain(unix) {
-            self.log_flip(log, flip, "time");
+            self.log_flip(log, flip, "time", unix);
         }
     }
 
@@ -140,7 +140,7 @@ impl Balancer {
         if let Some(flip) = self.group.settle_check(place, is_good, is_news, unix) {
             let why =
                 if is_good { "its engine answers a ping" } else { "its engine answers no ping" };
-            self.log_flip(log, flip, why);
+            self.log_flip(log, flip, why, unix);
         }
     }
 
@@ -211,7 +211,7 @@ impl Balancer {
         self.group.end_busy(has_slot);
         if self.group.maintain.is_none() {
             for flip in self.group.recover(request.now()) {
-                self.log_flip(request, flip, "time");
+                self.log_flip(request, flip, "time", request.now());
             }
         }
     }
@@ -301,7 +301,7 @@ impl Balancer {
         let forced = self.group.force();
         for place in &forced {
             let flip = Flip { place: *place, from: State::Error, to: State::Force };
-            self.log_flip(request, flip, "nobody else is left");
+            self.log_flip(request, flip, "nobody else is left", request.now());
         }
         trial.marks.forgive(&forced);
         if !forced.is_empty() {
@@ -362,6 +362,8 @@ impl Balancer {
         let begun_in = era();
         let charged = self.group.charge(&seat, opens_session, now);
         let is_test = seat.state.state() == State::Probe;
+        let ticket = worker.ticket(Count::BalancerBusy(self.group.position()));
+        let inside = self.group.state().zip(ticket).map(|(state, ticket)| state.enter(ticket));
         let result = serving.run(is_test);
         let goes_on = match &result {
             Ok(_) => false,
@@ -371,6 +373,9 @@ impl Balancer {
             Ok(outcome) => Some(*outcome),
             Err(failure) if goes_on => {
                 serving.pass_on(failure);
+                if let Some(state) = self.group.state() {
+                    state.failovers.fetch_add(1, Ordering::Relaxed);
+                }
                 None
             }
             Err(failure) => Some(serving.give_up(failure)),
@@ -378,6 +383,7 @@ impl Balancer {
         let traffic = serving.traffic();
         // It is no longer among those that the member is serving.
         drop(serving);
+        drop(inside);
         let (ending, is_unsent) = match &result {
             Ok(_) => (Ending::Done, false),
             Err(failure) => (ending(failure), failure.is_retryable() || failure.is_saturation()),
@@ -390,7 +396,7 @@ impl Balancer {
         }
         let others = seat.worker.busy.load(Ordering::Relaxed);
         if let Some(flip) = self.group.settle(place, ending, others, request.now()) {
-            self.log_flip(request, flip, ending.text());
+            self.log_flip(request, flip, ending.text(), request.now());
         }
         let snapshot = self.snapshot(&seat);
         trial.report.first = trial.report.first.or(snapshot);

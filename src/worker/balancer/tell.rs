@@ -148,7 +148,18 @@ impl Balancer {
         }
     }
 
-    pub(super) fn log_flip(&self, log: &impl Log, flip: Flip, why: &str) {
+    /// Tells the log, and what status pages read, that a state has changed. `now`: seconds since
+    /// 1970.
+    pub(super) fn log_flip(&self, log: &impl Log, flip: Flip, why: &str, now: u64) {
+        // Where all members are out every request tries them: that, and that nobody asks for a while,
+        // would leave nothing else to read.
+        let is_news = match (flip.from, flip.to) {
+            (State::Force, State::Error) | (State::Error, State::Force) => false,
+            (from, to) => !matches!((from, to), (State::Idle | State::Ok, State::Idle | State::Ok)),
+        };
+        if is_news {
+            self.group.write_down(flip, why, now);
+        }
         let (event, level) = match (flip.from, flip.to) {
             // Where all members are out each request tries them again: no news, and thousands of them.
             (State::Force, State::Error) => ("member_down", Level::Debug),

@@ -62,9 +62,7 @@ fn pings() -> Vec<Case> {
         worker("ping_mode=P", "> ping_mode=P").gets(&twice),
         worker("ping_mode=A", "> ping_mode=A").gets(&twice),
         worker("ping_mode=cp", "> ping_mode=cp").gets(&twice),
-        worker("ping_mode=I", "> ping_mode=I")
-            .status_line("worker.@.connection_ping_interval=100")
-            .config("connection_ping_interval=100"),
+        worker("ping_mode=I", "> ping_mode=I").status_line("worker.@.connection_ping_interval=100"),
         worker("ping_mode with unknown letters", "> ping_mode=xCy").gets(&twice),
         worker("connect_timeout", "> connect_timeout=5000").gets(&twice),
         worker("prepost_timeout", "> prepost_timeout=5000").gets(&twice),

@@ -16,12 +16,6 @@ worker.st.type=status
 template.port=8009
 ";
 
-/// What this version says of it.
-const NOT_SERVED: [&str; 1] = [
-    "warning: conf/workers.properties:6: worker.st.type: loads, but this version cannot show its \
-     pages yet: requests for st get 503; take it out of worker.list",
-];
-
 /// The 60 properties of C mod_jk and ours, each on a worker of its type with a value that nothing is wrong with,
 /// but for those that [`ALL_TYPES`] has, and for secretkey.
 const LIVE: [&str; 59] = [
@@ -136,14 +130,14 @@ fn the_lists_have_every_property() {
 #[test]
 fn every_property_is_accepted() {
     let lines = LIVE.join("\n");
-    accepted(with("").workers(&format!("{ALL_TYPES}{lines}")), &NOT_SERVED);
+    accepted(with("").workers(&format!("{ALL_TYPES}{lines}")), &[]);
     let text = format!("{ALL_TYPES}worker.w.secretkey=topsecret");
     let result = with("").workers(&text).config_test();
     let expected = "warning: conf/workers.properties:8: worker.w.secretkey: has no effect on a \
                     worker of type ajp13; use secret, which type ajp13 has instead";
     let mut said = said(&result);
     assert_eq!(said.pop().as_deref(), Some(expected));
-    assert_eq!(said, NOT_SERVED);
+    assert_eq!(said, [""; 0]);
     assert!(result.status.success() && !result.output.contains("topsecret"), "{}", result.output);
 }
 
@@ -170,8 +164,7 @@ fn every_old_name_is_accepted_and_named() {
         assert!(!value.is_empty());
         format!("warning: conf/workers.properties:{place}: {key}: {said}")
     });
-    let expected: Vec<String> =
-        NOT_SERVED.iter().map(|said| (*said).to_owned()).chain(places).collect();
+    let expected: Vec<String> = places.collect();
     let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
     accepted(with("").workers(&format!("{ALL_TYPES}{}", lines.join("\n"))), &expected);
 }
@@ -316,8 +309,6 @@ worker.w.retries=many
             "conf/workers.properties:7: worker.lb1.type: a worker of type lb needs \
              balance_workers, which is missing; name its members, such as \
              balance_workers=node1,node2",
-            "warning: conf/workers.properties:8: worker.st.type: loads, but this version cannot \
-             show its pages yet: requests for st get 503; take it out of worker.list",
             "conf/workers.properties:9: worker.old.type: type \"ajp12\" is not supported; use type \
              ajp13, which every Tomcat speaks",
             "conf/workers.properties:10: worker.new.type: type \"ajp14\" is not supported; use \

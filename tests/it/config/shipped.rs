@@ -194,14 +194,7 @@ worker.template.recovery_options=3
 "],
             ),
         ],
-        says: &[
-            "warning: conf/workers.properties:2: worker.jk-status.type: loads, but this \
-             version cannot show its pages yet: requests for jk-status get 503; take it out of \
-             worker.list",
-            "warning: conf/workers.properties:6: worker.jk-manager.type: loads, but this \
-             version cannot show its pages yet: requests for jk-manager get 503; take it out of \
-             worker.list",
-        ],
+        says: &[],
     },
     Shipped {
         name: "Tomcat Connectors, the first steps",
@@ -390,11 +383,7 @@ worker.AxonIvyEngine.sticky_session=True
                 NODES,
             ],
         )],
-        says: &[
-            "warning: conf/workers.properties:2: worker.jkstatus.type: loads, but this version \
-             cannot show its pages yet: requests for jkstatus get 503; take it out of \
-             worker.list",
-        ],
+        says: &[],
     },
     Shipped {
         name: "Axon Ivy, several engines",

@@ -76,16 +76,6 @@ fn the_effective_configuration_is_logged_at_debug() {
 }
 
 #[test]
-fn workers_of_other_types_answer_503() {
-    let httpd = with("JkMount /st st").workers("worker.list=st\nworker.st.type=status").start();
-    assert_eq!(client::get(httpd.addr(), "/st").status(), 503);
-    let log = httpd.error_log();
-    let said =
-        "(st) unsupported_type: this version cannot serve workers of type status yet; outcome=503";
-    assert!(log.contains(said), "{said} is missing in\n{log}");
-}
-
-#[test]
 fn every_host_without_address_is_named_once() {
     // No resolver asks the net for a name with an empty label.
     let properties = "worker.list=w,v,lb,lb2\nworker.w.host=nowhere..invalid\n\

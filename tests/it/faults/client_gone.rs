@@ -9,7 +9,7 @@ use crate::support::DEADLINE;
 use crate::support::client::{self, Client, Noise};
 use crate::support::engine::{Action, End};
 use crate::support::packet::{CHUNK_MAX, body_chunk};
-use crate::support::{Gate, process};
+use crate::support::{Gate, process, wait_until};
 
 /// Scripts a download of `chunks` packets, the first of them flushed; returns its path.
 fn download(stage: &Stage, chunks: usize) -> String {
@@ -113,6 +113,7 @@ fn all_threads_are_free_again_after_clients_have_gone() {
         let aborts = |lines: &[String]| {
             lines.iter().filter(|line| line.contains(": (w) client_abort: ")).count()
         };
+        wait_until("four lines", || aborts(&stage.log_since(&mark)) >= 4);
         let lines = stage.log_since(&mark);
         assert_eq!(aborts(&lines), 4, "{}", lines.join("\n"));
     }

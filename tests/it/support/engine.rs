@@ -83,6 +83,7 @@ enum CPing {
 enum Place {
     V4,
     V6,
+    At(SocketAddr),
     Unix(PathBuf),
 }
 
@@ -90,6 +91,12 @@ impl Builder {
     /// Listen on `::1` rather than 127.0.0.1.
     pub(crate) fn ipv6(mut self) -> Self {
         self.place = Place::V6;
+        self
+    }
+
+    /// Listen at this very address, in a network namespace that nobody else uses.
+    pub(crate) fn at(mut self, addr: SocketAddr) -> Self {
+        self.place = Place::At(addr);
         self
     }
 
@@ -121,6 +128,7 @@ impl Builder {
         let (endpoint, reserved) = match self.place {
             Place::V4 => reserve(ReservedPort::v4()),
             Place::V6 => reserve(ReservedPort::v6()),
+            Place::At(addr) => reserve(ReservedPort::at(addr)),
             Place::Unix(path) => (Endpoint::Unix(path), None),
         };
         let shared = Arc::new(Shared {

@@ -8,6 +8,7 @@
 pub(crate) mod client;
 pub(crate) mod engine;
 pub(crate) mod httpd;
+pub(crate) mod namespace;
 pub(crate) mod packet;
 pub(crate) mod process;
 pub(crate) mod random;
@@ -118,11 +119,15 @@ impl ReservedPort {
     }
 
     pub(crate) fn on(ip: IpAddr) -> Self {
-        let any = SocketAddr::new(ip, 0);
-        let socket = Socket::new(Domain::for_address(any), Type::STREAM, Some(Protocol::TCP))
+        Self::at(SocketAddr::new(ip, 0))
+    }
+
+    /// Reserves this very port, where nobody else can have it: in a network namespace.
+    pub(crate) fn at(addr: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))
             .expect("a TCP socket");
         socket.set_reuse_address(true).expect("SO_REUSEADDR");
-        socket.bind(&any.into()).expect("a free loopback port");
+        socket.bind(&addr.into()).expect("a free port");
         let addr = socket.local_addr().expect("its address").as_socket().expect("an IP address");
         Self { addr, _socket: socket }
     }
