@@ -251,6 +251,12 @@ pub fn merge(
             // A form sends all of its fields.
             continue;
         }
+        // What the file says needs no other reason, even where it stands for nothing being set.
+        if value(file, member, key).as_ref() == Some(text) {
+            stored.retain(|known| (known.member, known.key) != (member, key));
+            scratch = effective(file, &stored);
+            continue;
+        }
         if let Err(why) = set(&mut scratch, member, key, text) {
             refusals.push(Refusal { member, key, why });
             continue;
