@@ -243,12 +243,18 @@ pub fn merge(
     let before = effective(file, &stored);
     let mut scratch = before.clone();
     let mut refusals = Vec::new();
-    let mut in_order: Vec<&Edit> = edits.iter().collect();
-    in_order.sort_by_key(|edit| (edit.member, edit.key));
-    for Edit { member, key, value: text } in in_order {
+    let mut edits = with_domains(&before, edits);
+    edits.sort_by_key(|edit| (edit.member, edit.key));
+    for Edit { member, key, value: text } in &edits {
         let (member, key) = (*member, *key);
         if value(&before, member, key).as_ref() == Some(text) {
             // A form sends all of its fields.
+            continue;
+        }
+        // What the file says needs no other reason, even where it stands for nothing being set.
+        if value(file, member, key).as_ref() == Some(text) {
+            stored.retain(|known| (known.member, known.key) != (member, key));
+            scratch = effective(file, &stored);
             continue;
         }
         if let Err(why) = set(&mut scratch, member, key, text) {
@@ -264,12 +270,12 @@ pub fn merge(
     }
     stored.sort_by_key(|edit| (edit.member, edit.key));
     let config = effective(file, &stored);
-    refusals.extend(contradictions(&config, edits));
+    refusals.extend(contradictions(&config, &edits));
     if !refusals.is_empty() {
         return Err(refusals);
     }
     let mut changes = Vec::new();
-    for Edit { member, key, .. } in edits {
+    for Edit { member, key, .. } in &edits {
         let values = (value(&before, *member, *key), value(&config, *member, *key));
         let (Some(old), Some(new)) = values else { continue };
         let is_known = changes.iter().any(|c: &Change| (c.member, c.key) == (*member, *key));
@@ -278,6 +284,26 @@ pub fn merge(
         }
     }
     Ok(Merged { stored, changes, config })
+}
+
+/// The changes, and those that follow from them: a route with a dot gives a member without a domain
+/// the part before the dot. Kept as a change of its own, so that it can be taken back.
+fn with_domains(before: &WorkerConfig, edits: &[Edit]) -> Vec<Edit> {
+    let is_given =
+        |member| edits.iter().any(|edit| (edit.member, edit.key) == (member, Key::Domain));
+    let domain = |edit: &Edit| {
+        let Edit { member, key: Key::Route, value: route } = edit else { return None };
+        let is_new = value(before, *member, Key::Route).is_some_and(|known| known != *route);
+        let has_none = value(before, *member, Key::Domain).is_some_and(|known| known.is_empty());
+        let dot = route.iter().position(|byte| *byte == b'.').filter(|dot| *dot > 0)?;
+        let value = route.get(..dot).unwrap_or_default().to_vec();
+        (is_new && has_none && !is_given(*member)).then_some(Edit {
+            member: *member,
+            key: Key::Domain,
+            value,
+        })
+    };
+    edits.iter().cloned().chain(edits.iter().filter_map(domain)).collect()
 }
 
 /// What does not go together after the changes.

@@ -103,9 +103,6 @@ fn set_member(member: &mut Member, key: Key, text: &[u8]) -> Result<bool, String
                 return Err("a member needs a route; give it a name of its own".to_owned());
             }
             member.route = label(text)?;
-            if member.domain.is_empty() {
-                member.domain = member.route.before_dot();
-            }
         }
         Key::Redirect => member.redirect = label(text)?,
         Key::Domain => member.domain = label(text)?,

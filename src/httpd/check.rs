@@ -51,7 +51,7 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
     };
     let pairs = servers.iter().copied().zip(records.iter().map(|record| &record.raw));
     ivy.check(&pairs.collect::<Vec<_>>(), &workers, &mut problems);
-    let headers = ivy.user_headers(&workers);
+    let headers = ivy.user_headers(&workers, &resolved);
     let workers =
         Arc::new(WorkerSet::new(workers, properties, resolved, maintain, watchdog, headers));
     let definition = |mount: &WorkerMount, problems: &mut Problems| {

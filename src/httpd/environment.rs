@@ -211,18 +211,20 @@ impl Plan {
         })
     }
 
-    /// The attributes that JkEnvVar adds, in their order.
+    /// The attributes that JkEnvVar adds, in their order. `is_unset`: whether a variable counts as not
+    /// set, whatever its value.
     pub(super) fn attributes<'r>(
         &'r self,
         table: Table<'r>,
         pool: Pool<'r>,
+        is_unset: impl Fn(&[u8]) -> bool,
     ) -> &'r [(&'r [u8], &'r [u8])] {
         if self.env_vars.is_empty() {
             return &[];
         }
         let attribute = |var: &'r EnvVar| {
-            let value = table.get(&var.name).or(var.default.as_deref());
-            value.map(|value| (var.name.to_bytes(), value))
+            let value = table.get(&var.name).filter(|_| !is_unset(var.name.to_bytes()));
+            value.or(var.default.as_deref()).map(|value| (var.name.to_bytes(), value))
         };
         let attributes: Vec<_> = self.env_vars.iter().filter_map(attribute).collect();
         pool.keep_all(&attributes)

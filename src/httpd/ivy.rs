@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::iter;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -17,7 +18,8 @@ use crate::config::ivy::{
     Engine, EngineFiles, EngineLine, FrontEnd, MAX_FILE, Source, check_base_url,
 };
 use crate::config::{Place, Problems, Properties, Target, WorkerConfig};
-use crate::mapping::Rule;
+use crate::mapping::{Mount, Rule};
+use crate::net::NameCache;
 
 const DIRECTIVE: &str = "JkIvyEngine";
 
@@ -163,6 +165,12 @@ impl Ivy {
                 problems.error(&line.place, DIRECTIVE, what, remedy);
                 continue;
             }
+            if engine.redirect().is_some()
+                && let Some(known) = taken.iter().find(|known| known.engine().redirect().is_some())
+            {
+                let what = format!("redirect=on has no effect: / leads to {}", known.line.place);
+                problems.warning(&line.place, DIRECTIVE, what, "remove redirect=on");
+            }
             taken.push(connected);
             rules.extend(Rule::engine(&engine.mount(), line.worker.as_bytes(), &line.place));
         }
@@ -177,19 +185,28 @@ impl Ivy {
         }
     }
 
-    /// For each worker the headers in which its engines believe to find the user.
-    pub(super) fn user_headers(&self, workers: &[WorkerConfig]) -> Vec<Vec<Vec<u8>>> {
-        let mut engines: Vec<(Vec<u8>, Vec<&Target>)> = Vec::new();
+    /// For each worker the headers in which its engines believe to find the user. `resolved`: what is
+    /// known of the workers' hosts.
+    pub(super) fn user_headers(
+        &self,
+        workers: &[WorkerConfig],
+        resolved: &NameCache,
+    ) -> Vec<Vec<Vec<u8>>> {
+        let mut engines: Vec<(Vec<u8>, Vec<Target>)> = Vec::new();
         for connected in &self.connected {
+            let Some(header) = connected.files.user_header() else { continue };
             let worker = self.worker(connected, workers);
-            let header = connected.files.user_header().map(String::into_bytes);
-            engines.extend(header.zip(worker.map(targets)));
+            let mut listens: Vec<Target> =
+                worker.map(targets).unwrap_or_default().into_iter().cloned().collect();
+            listens.extend(connected.engine().beside_socket());
+            engines.push((header.into_bytes(), listens));
         }
         let headers_of = |worker: &WorkerConfig| {
             let own = targets(worker);
             let mut headers: Vec<Vec<u8>> = Vec::new();
-            for (header, targets) in &engines {
-                if targets.iter().any(|target| own.contains(target)) && !headers.contains(header) {
+            for (header, listens) in &engines {
+                let is_there = |target: &Target| own.iter().any(|o| is_same(o, target, resolved));
+                if !headers.contains(header) && listens.iter().any(is_there) {
                     headers.push(header.clone());
                 }
             }
@@ -224,6 +241,7 @@ impl Ivy {
         }
         let tls = conftree::tls_servers();
         for connected in self.workers() {
+            check_open_mounts(connected, servers.iter().map(|(_, raw)| *raw), problems);
             let is_it = |line: &EngineLine| line.worker == connected.line.worker;
             let leads_here =
                 |(_, raw): &&(&ffi::server_rec, &RawConfig)| raw.ivy.engines.iter().any(is_it);
@@ -260,7 +278,78 @@ fn targets(worker: &WorkerConfig) -> Vec<&Target> {
     }
 }
 
+/// Whether two targets may be the same engine, however they are written. Where that is open they count
+/// as the same: the only loss is a header that a client has sent.
+fn is_same(a: &Target, b: &Target, resolved: &NameCache) -> bool {
+    match (a, b) {
+        (Target::Tcp { host: a, port }, Target::Tcp { host: b, port: other }) => {
+            let plain = |host: &str| host.trim_end_matches('.').to_ascii_lowercase();
+            port == other && (plain(a) == plain(b) || have_same_host(a, b, resolved))
+        }
+        #[cfg(unix)]
+        (Target::Unix(a), Target::Unix(b)) => {
+            let real = |path: &PathBuf| fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+            a == b || real(a) == real(b)
+        }
+        _ => false,
+    }
+}
+
+/// Whether two names lead to the same host: they share an address, or both mean this host.
+fn have_same_host(a: &str, b: &str, resolved: &NameCache) -> bool {
+    let addresses = |name: &str| match name.parse::<IpAddr>() {
+        Ok(address) => vec![address.to_canonical()],
+        Err(_) if name.trim_end_matches('.').eq_ignore_ascii_case("localhost") => {
+            vec![IpAddr::from(Ipv4Addr::LOCALHOST)]
+        }
+        Err(_) => resolved.addresses(name).iter().map(IpAddr::to_canonical).collect(),
+    };
+    let (a, b) = (addresses(a), addresses(b));
+    let is_here = |address: &IpAddr| is_of_this_host(*address);
+    a.iter().any(|address| b.contains(address)) || a.iter().any(is_here) && b.iter().any(is_here)
+}
+
+fn is_of_this_host(address: IpAddr) -> bool {
+    // The system binds a socket to none but its own addresses.
+    address.is_loopback() || address.is_unspecified() || UdpSocket::bind((address, 0)).is_ok()
+}
+
 /// Says where JkUserHeader is not what the engine reads.
+/// Warns of a server without the engine's line whose own mount leads to the engine: there nothing is
+/// denied.
+fn check_open_mounts<'r>(
+    connected: &Connected,
+    records: impl Iterator<Item = &'r RawConfig>,
+    problems: &mut Problems,
+) {
+    let engine = connected.engine();
+    let Some(closed) = engine.denied().into_iter().next() else { return };
+    let name = connected.line.worker.as_bytes();
+    for raw in records {
+        let has_line = raw.ivy.engines.iter().any(|line| line.worker == connected.line.worker);
+        let leads_here = |mount: &&Mount| mount.worker.split(|b| *b == b';').next() == Some(name);
+        let is_closed = |mount: &Mount| mount.is_exclusion && mount.path.starts_with(&closed);
+        let mut mounts = raw.mounts.iter().filter(|mount| !mount.is_exclusion);
+        if has_line || raw.mounts.iter().any(is_closed) {
+            continue;
+        }
+        if let Some(mount) = mounts.find(leads_here) {
+            let what = format!(
+                "leads to the engine of {} where its line does not count: {} is open there",
+                connected.line.place,
+                String::from_utf8_lossy(&closed)
+            );
+            let remedy = format!(
+                "write the {DIRECTIVE} line in this server as well, in place of the mount, or add \
+                 JkUnMount \"{}|/*\" {}",
+                String::from_utf8_lossy(&closed),
+                connected.line.worker
+            );
+            problems.warning(&mount.place, "JkMount", what, remedy);
+        }
+    }
+}
+
 fn check_user_header(connected: &Connected, raw: &RawConfig, problems: &mut Problems) {
     let (Some((name, place)), Some(header)) = (&raw.user_header, connected.files.user_header())
     else {
@@ -377,7 +466,12 @@ fn read_files(path: &Path, place: &Place, problems: &mut Problems) -> Option<Eng
     };
     let text = read(path)?;
     let beside = path.with_file_name("ivy.webserver.yaml");
-    let beside = Some(beside).filter(|beside| beside != path && fs::metadata(beside).is_ok());
+    // A link that leads nowhere is there as well.
+    let is_there = |file: &Path| match fs::symlink_metadata(file) {
+        Ok(_) => true,
+        Err(e) => e.kind() != io::ErrorKind::NotFound,
+    };
+    let beside = Some(beside).filter(|beside| beside != path && is_there(beside));
     let web_server = match &beside {
         Some(beside) => Some((beside.display().to_string(), read(beside)?)),
         None => None,

@@ -27,7 +27,7 @@ use crate::config::WorkerConfig;
 use crate::jk_log;
 use crate::log::Level;
 use crate::shared::carry::{Carried, Generation, carry, has_same_records};
-use crate::shared::{Layout, Memory as _};
+use crate::shared::{Memory as _, Positions, positions};
 use crate::worker::buffers::Buffers;
 use crate::worker::{Balancer, Live, Schedule, Worker};
 
@@ -162,8 +162,13 @@ fn share_memory(servers: &[&ffi::server_rec]) -> bool {
                 let created = before.map_or_else(unix_time, created);
                 let common = memory.common();
                 common.created.store(created, Ordering::Relaxed);
-                for number in &common.secret {
-                    number.store(RandomState::new().build_hasher().finish(), Ordering::Relaxed);
+                // Forms that somebody has open go on.
+                let known = before.map(|(_, old)| &old.common().secret);
+                for (at, number) in common.secret.iter().enumerate() {
+                    let new = || RandomState::new().build_hasher().finish();
+                    let known = known.and_then(|known| known.get(at));
+                    let value = known.map_or_else(new, |known| known.load(Ordering::Relaxed));
+                    number.store(value, Ordering::Relaxed);
                 }
                 Arc::new(memory)
             }
@@ -207,6 +212,15 @@ fn log_overruled(sink: Sink<'_>, carried: &Carried) {
              the file, which counts from now on; {overruled}"
         );
     }
+    for (worker, edit) in &carried.ended {
+        jk_log!(
+            sink,
+            Level::Warn,
+            "({worker}) edit_ended: a setting that was changed at run time was of an engine that has \
+             another host or port now; the value of the file counts, make the change again if it is \
+             still wanted; {edit}"
+        );
+    }
     for worker in &carried.not_kept {
         jk_log!(
             sink,
@@ -219,26 +233,25 @@ fn log_overruled(sink: Sink<'_>, carried: &Carried) {
 
 /// The configured workers in this child.
 fn run(workers: &WorkerSet, memory: &Arc<SharedMemory>) -> Vec<Running> {
-    let mut at = Layout::default();
-    let one = |file: &WorkerConfig| {
-        let (memory, place) = (Arc::<SharedMemory>::clone(memory), at);
-        let of_live = Arc::<SharedMemory>::clone(&memory);
-        at = at.and(Layout::of(file));
+    let one = |(file, place): (&WorkerConfig, Positions)| {
+        let memory = Arc::<SharedMemory>::clone(memory);
+        let (of_live, at) = (Arc::<SharedMemory>::clone(&memory), place.first);
         match file {
             WorkerConfig::Ajp13(config) => {
                 let names = workers.resolved.names(&config.target, &config.connect);
-                let worker = Worker::new((**config).clone(), names, memory, place.workers);
-                Running::Ajp13(Box::new(Live::new(worker, file.clone(), of_live, place)))
+                let position = place.engines.first().copied().unwrap_or_default();
+                let worker = Worker::new((**config).clone(), names, memory, position);
+                Running::Ajp13(Box::new(Live::new(worker, file.clone(), of_live, at)))
             }
             WorkerConfig::Balancer(config) => {
                 let (config, names) = ((**config).clone(), &workers.resolved);
                 let balancer = Balancer::new(config, names, memory, place, workers.maintain);
-                Running::Balancer(Box::new(Live::new(balancer, file.clone(), of_live, place)))
+                Running::Balancer(Box::new(Live::new(balancer, file.clone(), of_live, at)))
             }
             WorkerConfig::Status(_) => Running::Status,
         }
     };
-    workers.configs.iter().map(one).collect()
+    workers.configs.iter().zip(positions(&workers.configs).0).map(one).collect()
 }
 
 /// Says what runs now, and at debug with which settings.

@@ -19,6 +19,9 @@ use crate::worker::headers;
 /// The name of our content handler.
 pub(super) const HANDLER: &CStr = c"jakarta-servlet";
 
+/// What begins the name of a variable of the request that was redirected.
+const REDIRECT: &[u8] = b"REDIRECT_";
+
 /// A request record during one call of httpd.
 ///
 /// httpd hands a request to one thread at a time, so within a hook nobody else works on the record.
@@ -298,6 +301,27 @@ impl<'r> Record<'r> {
         before.any(|record| {
             ptr::eq(record.get().user, user)
                 && !record.kept().is_some_and(|notes| notes.user_is_known)
+        })
+    }
+
+    /// Whether a variable of the environment has what only a client claimed of its user: httpd makes
+    /// variables for CGI programs of the name that came with a wrong password as well.
+    pub(super) fn is_claimed_variable(&self, name: &[u8]) -> bool {
+        let mut last = name;
+        while let Some((_, rest)) = last
+            .split_at_checked(REDIRECT.len())
+            .filter(|(start, _)| start.eq_ignore_ascii_case(REDIRECT))
+        {
+            last = rest;
+        }
+        if ![&b"REMOTE_USER"[..], b"AUTH_TYPE"].iter().any(|own| own.eq_ignore_ascii_case(last)) {
+            return false;
+        }
+        if last.len() == name.len() {
+            return self.user_is_a_claim();
+        }
+        self.origins().filter_map(|record| record.previous()).any(|record| {
+            !record.get().user.is_null() && !record.kept().is_some_and(|notes| notes.user_is_known)
         })
     }
 

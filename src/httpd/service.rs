@@ -178,6 +178,8 @@ fn facts<'r>(
     let chain = options.has(JkOption::ForwardSSLCertChain);
     let key_size = options.has(JkOption::ForwardKeySize);
     let value = |variable| values.get(variable);
+    let is_claimed = |variable| record.is_claimed_variable(plan.name(variable).to_bytes());
+    let trusted = |variable| value(variable).filter(|_| !is_claimed(variable));
     let (user, auth_type) = match record.user_is_a_claim() {
         true => (None, None),
         false => (record.text(r.user), record.text(r.ap_auth_type)),
@@ -198,11 +200,11 @@ fn facts<'r>(
             .or_else(|| record.text(server_name))
             .unwrap_or_default(),
         server_port: value(Variable::LocalPort).map_or(server_port, port_number),
-        remote_user: replaced(value(Variable::RemoteUser), user),
-        auth_type: replaced(value(Variable::AuthType), auth_type),
+        remote_user: replaced(trusted(Variable::RemoteUser), user),
+        auth_type: replaced(trusted(Variable::AuthType), auth_type),
         route: value(Variable::Route).filter(|route| !route.is_empty()),
         tls: plan.tls(values, table, pool, chain, key_size),
-        environment: plan.attributes(table, pool),
+        environment: plan.attributes(table, pool, |name| record.is_claimed_variable(name)),
     }
 }
 

@@ -33,6 +33,9 @@ use crate::worker::{EditError, Worker};
 /// Name and value of a setting.
 type Fact = (&'static str, String);
 
+/// Key, value and line of a property.
+type Line<'a> = (&'a [u8], &'a [u8], String);
+
 const OK: c_int = ffi::OK as c_int;
 const DECLINED: c_int = ffi::DECLINED;
 /// The flag of mod_status for a page that programs read: AP_STATUS_SHORT.
@@ -47,6 +50,11 @@ const HEADERS: [(&CStr, &[u8]); 5] = [
     (c"X-Frame-Options", b"SAMEORIGIN"),
     (c"Referrer-Policy", b"same-origin"),
 ];
+
+/// What a page may do: its own style and script, the administrator's style sheet, and nothing else.
+const POLICY: &[u8] = b"default-src 'none'; style-src * 'unsafe-inline'; script-src \
+    'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; \
+    frame-ancestors 'self'; base-uri 'none'";
 
 /// Most bytes of a form.
 const MOST_FORM: usize = 64 * 1024;
@@ -65,7 +73,7 @@ struct View<'a> {
     now: OnceCell<Vec<Now>>,
     /// The rules of each server that has some.
     tables: Vec<(&'a str, Arc<Table>)>,
-    entries: Vec<(&'a [u8], &'a [u8], String)>,
+    entries: OnceCell<Vec<Line<'a>>>,
     sink: Sink<'a>,
     /// Who asks, for the log.
     who: String,
@@ -125,6 +133,7 @@ pub(super) fn serve(
             origin: header(c"Origin"),
             referer: header(c"Referer"),
             host: header(c"Host"),
+            language: header(c"Accept-Language"),
         },
         user: facts.remote_user,
     };
@@ -145,6 +154,9 @@ pub(super) fn serve(
     let pool = record.pool();
     for (name, value) in HEADERS {
         record.headers_out().set(pool, name, value);
+    }
+    if answer.content_type.starts_with("text/html") {
+        record.headers_out().set(pool, c"Content-Security-Policy", POLICY);
     }
     // SAFETY: a live request and a C string in its pool.
     unsafe { ffi::ap_set_content_type(record.raw(), pool.copy(answer.content_type.as_bytes())) };
@@ -212,9 +224,6 @@ impl<'a> View<'a> {
         let table = |(server, maps): &'a (String, Arc<LiveTable>)| {
             (server.as_str(), maps.check_now(now, &sink))
         };
-        let entries = workers.properties.without_secrets().map(|property| {
-            (property.key.as_slice(), property.value.as_slice(), property.place.to_string())
-        });
         Self {
             head: Head {
                 server_name,
@@ -230,7 +239,7 @@ impl<'a> View<'a> {
             now: OnceCell::new(),
             who,
             tables: maps.iter().map(table).collect(),
-            entries: entries.collect(),
+            entries: OnceCell::new(),
             sink,
         }
     }
@@ -376,7 +385,14 @@ impl Source for View<'_> {
     }
 
     fn entries(&self) -> Vec<Entry<'_>> {
+        let entries = || {
+            let all = self.workers.properties.without_secrets().map(|property| {
+                (property.key.as_slice(), property.value.as_slice(), property.place.to_string())
+            });
+            all.collect()
+        };
         self.entries
+            .get_or_init(entries)
             .iter()
             .map(|(key, value, place)| Entry { key, value, place: place.as_str() })
             .collect()

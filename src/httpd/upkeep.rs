@@ -12,8 +12,8 @@ use super::shm::SharedMemory;
 use crate::config::{WorkerConfig, WorkerName};
 use crate::jk_log;
 use crate::log::{Level, Log};
-use crate::shared::requests::{Count, correct, excess, free_dead};
-use crate::shared::{Layout, Memory as _};
+use crate::shared::requests::{Count, free_dead, repair};
+use crate::shared::{Layout, Memory as _, engines, positions};
 
 /// Longer than it takes a request to come or go.
 const MOMENT: Duration = Duration::from_millis(1);
@@ -29,8 +29,6 @@ pub(super) struct Upkeep {
     names: Vec<WorkerName>,
     /// Those of the balancers.
     balancers: Vec<WorkerName>,
-    /// For each worker the position of the balancer that it is a member of.
-    balancer_of: Vec<Option<usize>>,
     /// Seconds.
     interval: u64,
 }
@@ -42,8 +40,8 @@ const LEAST_REQUESTS: usize = 1024;
 /// last response is done.
 const GENERATIONS: usize = 2;
 
-/// Records of one request: as running, in flight at its worker, and in flight at its balancer.
-const RECORDS: usize = 3;
+/// Records of one request: as running and in flight, each at its worker and at its balancer.
+const RECORDS: usize = 4;
 
 /// The records of all workers, and of as many requests as all processes can serve at a time, each
 /// with `threads` threads or as many as it may have after a restart.
@@ -58,27 +56,20 @@ pub(super) fn layout(workers: &WorkerSet, threads: usize) -> Layout {
     let processes = limit(ffi::AP_MPMQ_HARD_LIMIT_DAEMONS).saturating_mul(GENERATIONS);
     let requests = processes.saturating_mul(threads).saturating_mul(RECORDS).max(LEAST_REQUESTS);
     let requests = Layout { requests, processes, ..Layout::default() };
-    workers.configs.iter().map(Layout::of).fold(requests, Layout::and)
+    positions(&workers.configs).1.and(requests)
 }
 
 impl Upkeep {
     /// For these workers.
     pub(super) fn new(workers: &WorkerSet, memory: Arc<SharedMemory>) -> Self {
-        let names = |config: &WorkerConfig| -> Vec<WorkerName> {
-            match config {
-                WorkerConfig::Balancer(balancer) => {
-                    balancer.members.iter().map(|member| member.worker.name.clone()).collect()
+        let mut names = Vec::new();
+        for (config, place) in workers.configs.iter().zip(positions(&workers.configs).0) {
+            for (name, position) in engines(config).into_iter().zip(place.engines) {
+                // Positions are counted in this order; other workers may have the engine as well.
+                if position == names.len() {
+                    names.push(name.clone());
                 }
-                WorkerConfig::Ajp13(_) => vec![config.name().clone()],
-                WorkerConfig::Status(_) => Vec::new(),
             }
-        };
-        let mut position: usize = 0;
-        let mut balancer_of = Vec::new();
-        for config in &workers.configs {
-            let Layout { workers, balancers: own, .. } = Layout::of(config);
-            balancer_of.extend(std::iter::repeat_n((own > 0).then_some(position), workers));
-            position = position.saturating_add(own);
         }
         let balancer = |config: &WorkerConfig| match config {
             WorkerConfig::Balancer(balancer) => Some(balancer.name.clone()),
@@ -86,8 +77,7 @@ impl Upkeep {
         };
         Self {
             memory,
-            balancer_of,
-            names: workers.configs.iter().flat_map(names).collect(),
+            names,
             balancers: workers.configs.iter().filter_map(balancer).collect(),
             interval: workers.maintain.map_or(UNTOLD, |time| time.as_secs().max(1)),
         }
@@ -107,21 +97,10 @@ impl Upkeep {
             return;
         }
         free_dead(memory, process::id(), |process| memory.is_alive(process));
-        let first = excess(memory);
-        if first.iter().all(|(_, excess)| *excess == 0) {
-            return;
-        }
-        thread::sleep(MOMENT);
-        for (count, n) in correct(memory, &first, &excess(memory)) {
-            if let Count::Busy(at) = count
-                && let Some(balancer) = self.balancer_of.get(at).copied().flatten()
-                && let Some(balancer) = memory.balancers().get(balancer)
-            {
-                balancer.leave(u32::try_from(n).unwrap_or(u32::MAX));
-            }
+        for (count, n) in repair(memory, || thread::sleep(MOMENT)) {
             let name = match count {
                 Count::Busy(at) | Count::Inflight(at) | Count::Connected(at) => self.names.get(at),
-                Count::BalancerInflight(at) => self.balancers.get(at),
+                Count::BalancerInflight(at) | Count::BalancerBusy(at) => self.balancers.get(at),
             };
             let name = name.map(WorkerName::to_string).unwrap_or_default();
             if let Count::Connected(_) = count {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,6 +32,12 @@ impl NameCache {
                 known.find(name, resolver).map(drop)
             }
         }
+    }
+
+    /// The addresses of a name that was looked up; none where that was in vain.
+    pub fn addresses(&self, name: &str) -> Vec<IpAddr> {
+        let list = self.0.get(name).map(|known| known.list()).unwrap_or_default();
+        list.iter().map(SocketAddr::ip).collect()
     }
 
     /// What is known of the names of a worker.

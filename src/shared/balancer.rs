@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::inflight::Inflight;
+use super::requests::Ticket;
 use super::worker::raise;
 use crate::config::balancer::Activation;
 
@@ -79,6 +80,8 @@ impl State {
 pub struct BalancerState {
     /// When some process ran its maintenance last.
     pub maintained: AtomicU64,
+    /// How often the loads of all members began anew, with another unit.
+    pub eras: AtomicU64,
     /// Requests of all members together, for `max_inflight`.
     pub inflight: Inflight,
     /// When the counters were reset last; zero: when they were created.
@@ -93,14 +96,18 @@ pub struct BalancerState {
 
 /// One request in [`BalancerState::busy`]; dropping it takes the request out.
 #[derive(Debug)]
-pub struct Serving<'s>(&'s AtomicU32);
+pub struct Serving<'s> {
+    count: &'s AtomicU32,
+    /// Freed after the request was counted out.
+    _ticket: Ticket<'s>,
+}
 
 impl BalancerState {
-    /// Counts a request in.
-    pub fn enter(&self) -> Serving<'_> {
-        let before = self.busy.fetch_add(1, Ordering::Relaxed);
+    /// Counts a request in. `ticket`: what tells others about it, should this process be killed.
+    pub fn enter<'s>(&'s self, ticket: Ticket<'s>) -> Serving<'s> {
+        let before = self.busy.fetch_add(1, Ordering::AcqRel);
         raise(&self.max_busy, before.saturating_add(1));
-        Serving(&self.busy)
+        Serving { count: &self.busy, _ticket: ticket }
     }
 
     /// Sets the counters back. `now`: seconds since 1970.
@@ -109,30 +116,33 @@ impl BalancerState {
         self.failovers.store(0, Ordering::Relaxed);
         self.last_reset.store(now, Ordering::Relaxed);
     }
-
-    /// Takes requests out that nobody is serving any more.
-    pub fn leave(&self, count: u32) {
-        leave(&self.busy, count);
-    }
 }
 
 impl Drop for Serving<'_> {
     fn drop(&mut self) {
-        leave(self.0, 1);
+        // Never below zero, whatever a process that was killed has left behind.
+        let less = |busy: u32| busy.checked_sub(1);
+        let _ = self.count.fetch_update(Ordering::AcqRel, Ordering::Relaxed, less);
     }
 }
 
-fn leave(busy: &AtomicU32, count: u32) {
-    // Never below zero, whatever a process that was killed has left behind.
-    let less = |busy: u32| Some(busy.saturating_sub(count));
-    let _ = busy.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-}
-
 impl BalancerState {
+    /// What tells loads from those before they began anew.
+    pub fn era(&self) -> u64 {
+        self.eras.load(Ordering::Acquire)
+    }
+
+    /// Has the loads begin anew: what requests that are under way count at their end is no part of
+    /// them. To be called before they are set.
+    pub fn begin_era(&self) {
+        self.eras.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Takes over what another record says.
     pub fn carry(&self, from: &Self) {
-        // What is running now stays with those who serve it.
-        let Self { maintained, inflight: _, last_reset, failovers, busy: _, max_busy } = from;
+        // What is running now stays with those who serve it, and ends in their record.
+        let Self { maintained, eras: _, inflight: _, last_reset, failovers, busy: _, max_busy } =
+            from;
         copy_u64(maintained, &self.maintained);
         copy_u64(last_reset, &self.last_reset);
         copy_u64(failovers, &self.failovers);

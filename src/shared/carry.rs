@@ -9,10 +9,11 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ptr;
 
-use super::edits::Board;
-use super::{Layout, Memory, State};
+use super::edits::{self, Board};
+use super::{Layout, Memory, State, positions};
 use crate::config::balancer::BalanceMethod;
-use crate::config::edit::{self, Overruled};
+use crate::config::edit::{self, Overruled, Stored};
+use crate::config::text::quoted;
 use crate::config::{Ajp13Config, BalancerConfig, Target, WorkerConfig, WorkerName};
 
 /// Most names in a list of the log.
@@ -42,6 +43,8 @@ pub struct Carried {
     pub edits: usize,
     /// Those that do not, as the file says something new, with their workers.
     pub overruled: Vec<(WorkerName, Overruled)>,
+    /// Those that do not, as their engine is elsewhere now, with their workers.
+    pub ended: Vec<(WorkerName, String)>,
     /// Workers whose changes there is no room for.
     pub not_kept: Vec<WorkerName>,
 }
@@ -81,16 +84,19 @@ fn is_same_place(a: &Target, b: &Target) -> bool {
 /// The engines of all workers, in the order of their records.
 fn engines(workers: &[WorkerConfig]) -> Vec<Engine<'_>> {
     let mut engines = Vec::new();
-    for (worker, mut at) in placed(workers) {
-        match worker {
-            WorkerConfig::Ajp13(config) => engines.push(Engine { balancer: None, config, at }),
+    for (worker, place) in workers.iter().zip(positions(workers).0) {
+        let configs: Vec<(Option<&BalancerConfig>, &Ajp13Config)> = match worker {
+            WorkerConfig::Ajp13(config) => vec![(None, config)],
             WorkerConfig::Balancer(balancer) => {
-                for member in &balancer.members {
-                    engines.push(Engine { balancer: Some(balancer), config: &member.worker, at });
-                    at = at.and(Layout { workers: 1, members: 1, ..Layout::default() });
-                }
+                balancer.members.iter().map(|member| (Some(&**balancer), &member.worker)).collect()
             }
-            WorkerConfig::Status(_) => {}
+            WorkerConfig::Status(_) => Vec::new(),
+        };
+        let mut at = place.first;
+        for ((balancer, config), position) in configs.into_iter().zip(place.engines) {
+            at.workers = position;
+            engines.push(Engine { balancer, config, at });
+            at.members = at.members.saturating_add(1);
         }
     }
     engines
@@ -100,14 +106,9 @@ fn by_name(workers: &[WorkerConfig]) -> HashMap<Name<'_>, Engine<'_>> {
     engines(workers).into_iter().map(|engine| (engine.name(), engine)).collect()
 }
 
-/// The workers, with the positions of their records.
+/// The workers, with the positions of their records but for those of engines.
 fn placed(workers: &[WorkerConfig]) -> impl Iterator<Item = (&WorkerConfig, Layout)> {
-    let mut at = Layout::default();
-    workers.iter().map(move |worker| {
-        let here = at;
-        at = at.and(Layout::of(worker));
-        (worker, here)
-    })
+    workers.iter().zip(positions(workers).0.into_iter().map(|place| place.first))
 }
 
 /// The balancers, likewise.
@@ -121,12 +122,13 @@ fn balancers(workers: &[WorkerConfig]) -> impl Iterator<Item = (&BalancerConfig,
 /// Whether both have the same records, each for the same engine.
 pub fn has_same_records(old: &[WorkerConfig], new: &[WorkerConfig]) -> bool {
     let (before, now) = (engines(old), engines(new));
+    fn boards(workers: &[WorkerConfig]) -> impl Iterator<Item = (&WorkerName, usize)> {
+        workers.iter().filter_map(|worker| Some((worker.name(), edits::engines(worker)?)))
+    }
     let is_same = |(a, b): (&Engine<'_>, &Engine<'_>)| {
         a.name() == b.name() && is_same_place(&a.config.target, &b.config.target)
     };
-    before.len() == now.len()
-        && before.iter().zip(&now).all(is_same)
-        && balancers(old).map(|(b, _)| &b.name).eq(balancers(new).map(|(b, _)| &b.name))
+    before.len() == now.len() && before.iter().zip(&now).all(is_same) && boards(old).eq(boards(new))
 }
 
 /// Copies into the memory of the new generation what is known of engines that it has as well; its
@@ -182,6 +184,8 @@ fn carry_edits(old: Generation<'_>, new: Generation<'_>, process: u32, carried: 
             continue;
         }
         let count = stored.len();
+        let ended = stored.iter().filter_map(|edit| ended(before, worker, edit));
+        carried.ended.extend(ended.map(|text| (name.clone(), text)));
         let (kept, overruled) = match is_same_kind(before, worker) {
             true => edit::carry(stored, worker, |place| same_member(before, worker, place)),
             false => Default::default(),
@@ -209,6 +213,27 @@ fn is_same_kind(old: &WorkerConfig, new: &WorkerConfig) -> bool {
         (WorkerConfig::Balancer(_), WorkerConfig::Balancer(_)) => true,
         _ => false,
     }
+}
+
+/// A change that ends as its engine is elsewhere now, as the log shows it. `None` where it goes on, or
+/// where the engine is not there any more.
+fn ended(old: &WorkerConfig, new: &WorkerConfig, edit: &Stored) -> Option<String> {
+    let member = match (old, new, edit.member) {
+        (WorkerConfig::Ajp13(_), WorkerConfig::Ajp13(_), None) if is_same_kind(old, new) => {
+            return None;
+        }
+        (WorkerConfig::Ajp13(_), WorkerConfig::Ajp13(_), None) => String::new(),
+        (WorkerConfig::Balancer(old_one), WorkerConfig::Balancer(new_one), Some(place)) => {
+            let name = &old_one.members.get(place)?.worker.name;
+            let is_there = new_one.members.iter().any(|now| now.worker.name == *name);
+            if !is_there || same_member(old, new, place).is_some() {
+                return None;
+            }
+            format!("member={name} ")
+        }
+        _ => return None,
+    };
+    Some(format!("{member}key={} edit={}", edit.key.name(), quoted(&edit.value)))
 }
 
 /// The place in a new balancer of the member that has this one in the old.
@@ -251,6 +276,10 @@ fn align_load(
     let records = memory.members().get(at.members..).unwrap_or_default();
     let members = || new.members.iter().zip(records);
     if old.method != new.method || is_activation_changed(old, new) {
+        // What old children still serve counts in their unit.
+        if let Some(state) = memory.balancers().get(at.balancers) {
+            state.begin_era();
+        }
         members().for_each(|(_, record)| record.set_lb_value(0));
         return;
     }

@@ -31,7 +31,7 @@ fn change(worker: &mut WorkerConfig, change: impl FnOnce(&mut BalancerConfig)) {
 }
 
 fn memory(workers: &[WorkerConfig]) -> Heap {
-    Heap::new(workers.iter().map(Layout::of).fold(Layout::default(), Layout::and))
+    Heap::new(positions(workers).1)
 }
 
 /// Memory whose records are all different.
@@ -78,13 +78,37 @@ fn records_are_found_by_name() {
     assert!(!has_same_records(&old, &new));
     let from = used(&old);
     let (carried, to) = carry_all(&old, &new, &from);
-    assert_eq!(seen(&to), (vec![5, 0, 4, 6, 3, 0], vec![400, 0, 300, 200, 0], vec![2000, 1000, 0]));
+    assert_eq!(seen(&to), (vec![4, 0, 2, 5, 3], vec![400, 0, 300, 200, 0], vec![2000, 1000, 0]));
     assert!(to.workers().iter().all(|worker| worker.busy.load(Ordering::Relaxed) == 0));
     assert_eq!(carried.to_string(), "kept=4 edits=0 new=two.d,three.a dropped=x,one.a moved=-");
     let states: Vec<State> = to.members().iter().map(|member| member.state()).collect();
     use State::{Error, Idle};
     assert_eq!(states, [Error, Idle, Error, Error, Idle]);
     assert_eq!(to.members()[0].errors.load(Ordering::Relaxed), 7);
+}
+
+#[test]
+fn edits_without_an_engine_have_their_place_as_well() {
+    let (mut old, mut new) = ([lb("empty", &[]), ajp("x", 1)], [ajp("x", 1), lb("empty", &[])]);
+    assert!(!has_same_records(&old, &new));
+    old.reverse();
+    assert!(has_same_records(&old, &new));
+    new.reverse();
+    assert!(!has_same_records(&old, &new));
+}
+
+#[test]
+fn loads_of_another_unit_begin_anew_for_old_children_too() {
+    let old = [lb("lb", &["a", "b"])];
+    let mut new = old.clone();
+    change(&mut new[0], |config| config.method = BalanceMethod::Traffic);
+    let memory = used(&old);
+    let at = |workers| Generation { workers, memory: &memory };
+    carry(at(&old), at(&old), 1);
+    assert_eq!(memory.balancers()[0].era(), 0);
+    carry(at(&old), at(&new), 1);
+    assert_eq!(memory.balancers()[0].era(), 1);
+    assert_eq!(memory.members()[0].lb_value(), 0);
 }
 
 #[test]
@@ -209,6 +233,9 @@ fn changes_go_with_their_members() {
     let texts: Vec<String> =
         carried.overruled.iter().map(|(name, what)| format!("{name} {what}")).collect();
     assert_eq!(texts, ["lb member=d key=lbfactor edit=\"6\" file_before=\"1\" file_now=\"2\""]);
+    let ended: Vec<String> =
+        carried.ended.iter().map(|(name, what)| format!("{name} {what}")).collect();
+    assert_eq!(ended, ["y key=retries edit=\"7\"", "lb member=c key=lbfactor edit=\"5\""]);
 }
 
 #[test]

@@ -114,8 +114,7 @@ mod tests {
 
     fn repair(memory: &Heap, dead: u32) -> Vec<(Count, i64)> {
         requests::free_dead(memory, 7, |process| process != dead);
-        let excess = requests::excess(memory);
-        requests::correct(memory, &excess, &excess)
+        requests::repair(memory, || ())
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod edits;
 mod inflight;
 pub mod journal;
 pub mod latency;
+mod positions;
 pub mod requests;
 mod worker;
 
@@ -23,6 +24,7 @@ pub use balancer::{BalancerState, MemberState, Serving, State};
 pub use connections::ProcessState;
 pub use inflight::{Admission, Inflight};
 pub use journal::Journal;
+pub use positions::{Positions, engines, positions};
 pub use requests::RequestState;
 pub use worker::{Busy, WorkerState};
 
@@ -126,7 +128,9 @@ impl CommonState {
     /// processes every `interval` seconds.
     pub fn is_repair_due(&self, now: u64, interval: u64) -> bool {
         let last = self.repaired.load(Ordering::Relaxed);
-        let is_due = last > now || now.saturating_sub(last) >= interval;
+        // A clock that was set back ends nothing; one look at it that was a moment earlier than
+        // another one's is no such clock.
+        let is_due = now.abs_diff(last) >= interval;
         let (set, seen) = (Ordering::Relaxed, Ordering::Relaxed);
         is_due && self.repaired.compare_exchange(last, now, set, seen).is_ok()
     }

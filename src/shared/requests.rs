@@ -27,10 +27,15 @@ pub enum Count {
     Inflight(usize),
     /// [`super::BalancerState::inflight`] of the balancer at this position.
     BalancerInflight(usize),
-    /// [`super::WorkerState::connected`] of the worker at this position: not of requests, but left
-    /// behind as they are.
+    /// [`super::BalancerState::busy`] of the balancer at this position.
+    BalancerBusy(usize),
+    /// [`super::WorkerState::connected`] of the worker at this position: not of requests and without
+    /// records, but left behind as they are.
     Connected(usize),
 }
+
+/// How often a count must be in excess to be wrong.
+const LOOKS: usize = 16;
 
 /// Bits of a position; those above say what is counted.
 const POSITION_BITS: u32 = 30;
@@ -42,7 +47,8 @@ impl Count {
             Self::Busy(position) => (0_u32, position),
             Self::Inflight(position) => (1, position),
             Self::BalancerInflight(position) => (2, position),
-            Self::Connected(position) => (3, position),
+            Self::BalancerBusy(position) => (3, position),
+            Self::Connected(_) => return None,
         };
         let position = u32::try_from(position).ok()?.checked_add(1)?;
         (position >> POSITION_BITS == 0).then_some(kind << POSITION_BITS | position)
@@ -55,7 +61,7 @@ impl Count {
             0 => Some(Self::Busy(position)),
             1 => Some(Self::Inflight(position)),
             2 => Some(Self::BalancerInflight(position)),
-            3 => Some(Self::Connected(position)),
+            3 => Some(Self::BalancerBusy(position)),
             _ => None,
         }
     }
@@ -68,9 +74,11 @@ fn counts(memory: &dyn Memory) -> Vec<(Count, &AtomicU32)> {
     let connected = workers.clone().map(|(at, worker)| (Count::Connected(at), &worker.connected));
     let inflight = workers.map(|(at, worker)| (Count::Inflight(at), &worker.inflight.count));
     let balancers = memory.balancers().iter().enumerate();
-    let balancers =
-        balancers.map(|(at, balancer)| (Count::BalancerInflight(at), &balancer.inflight.count));
-    busy.chain(inflight).chain(balancers).chain(connected).collect()
+    let of_balancers = balancers
+        .clone()
+        .map(|(at, balancer)| (Count::BalancerInflight(at), &balancer.inflight.count));
+    let busy_balancers = balancers.map(|(at, balancer)| (Count::BalancerBusy(at), &balancer.busy));
+    busy.chain(inflight).chain(of_balancers).chain(busy_balancers).chain(connected).collect()
 }
 
 /// A record that is taken. Dropping it frees it.
@@ -128,13 +136,17 @@ pub fn excess(memory: &dyn Memory) -> Vec<(Count, i64)> {
         .iter()
         .map(|(what, count)| (*what, i64::from(count.load(Ordering::Relaxed))))
         .collect();
-    let workers = memory.workers().len();
+    let (workers, balancers) = (memory.workers().len(), memory.balancers().len());
+    let before_balancers = workers.saturating_mul(2);
     for count in memory.requests().iter().filter_map(RequestState::count) {
         // In the order of `counts`.
         let at = match count {
             Count::Busy(at) => at,
             Count::Inflight(at) => workers.saturating_add(at),
-            Count::BalancerInflight(at) => workers.saturating_mul(2).saturating_add(at),
+            Count::BalancerInflight(at) => before_balancers.saturating_add(at),
+            Count::BalancerBusy(at) => {
+                before_balancers.saturating_add(balancers).saturating_add(at)
+            }
             Count::Connected(_) => continue,
         };
         if let Some((_, excess)) = excess.get_mut(at).filter(|(what, _)| *what == count) {
@@ -149,29 +161,40 @@ pub fn excess(memory: &dyn Memory) -> Vec<(Count, i64)> {
     excess
 }
 
-/// Takes out of each count what was in excess both times. Returns the counts and what was taken out.
-/// A count that is too low is that of a request which is just coming or going.
-pub fn correct(
-    memory: &dyn Memory,
-    first: &[(Count, i64)],
-    second: &[(Count, i64)],
-) -> Vec<(Count, i64)> {
-    let lasting = first.iter().zip(second).filter(|(a, b)| a == b && a.1 > 0);
-    let (mut corrected, counts) = (Vec::new(), counts(memory));
-    for ((what, excess), _) in lasting {
+/// Takes out of each count what was in excess at every one of many looks. Returns the counts and
+/// what was taken out. `pause`: waits for a moment between two looks.
+///
+/// A look takes time. A request that goes meanwhile is in excess, one that comes is lacking: under
+/// load one or the other is seen at any time, but never as often as what a killed process has left.
+pub fn repair(memory: &dyn Memory, pause: impl Fn()) -> Vec<(Count, i64)> {
+    let mut lasting = excess(memory);
+    for _ in 1..LOOKS {
+        if lasting.iter().all(|(_, excess)| *excess <= 0) {
+            return Vec::new();
+        }
+        pause();
+        for ((_, least), (_, now)) in lasting.iter_mut().zip(excess(memory)) {
+            *least = now.min(*least);
+        }
+    }
+    lasting.retain(|(_, excess)| *excess > 0);
+    let counts = counts(memory);
+    for (what, excess) in &lasting {
         let Some((_, count)) = counts.iter().find(|(known, _)| known == what) else { continue };
         let correct = |count: u32| {
             let right = i64::from(count).saturating_sub(*excess).max(0);
             Some(u32::try_from(right).unwrap_or(u32::MAX))
         };
         let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, correct);
-        corrected.push((*what, *excess));
     }
-    corrected
+    lasting
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
     use super::*;
     use crate::shared::{Heap, Layout};
 
@@ -181,10 +204,9 @@ mod tests {
         Heap::new(Layout { workers: 2, balancers: 1, requests: 3, ..Layout::default() })
     }
 
-    fn repair(memory: &Heap, dead: u32) -> Vec<(Count, i64)> {
+    fn bury(memory: &Heap, dead: u32) -> Vec<(Count, i64)> {
         free_dead(memory, 7, |process| process != dead);
-        let excess = excess(memory);
-        correct(memory, &excess, &excess)
+        repair(memory, || ())
     }
 
     #[test]
@@ -209,9 +231,9 @@ mod tests {
             std::mem::forget(ticket(8));
             memory.workers()[1].busy.fetch_add(counted, Ordering::Relaxed);
             let expected: Vec<_> = (counted > 0).then_some((BUSY, 1)).into_iter().collect();
-            assert_eq!(repair(&memory, 8), expected);
+            assert_eq!(bury(&memory, 8), expected);
             assert_eq!(memory.workers()[1].busy.load(Ordering::Relaxed), 1);
-            assert!(repair(&memory, 8).is_empty());
+            assert!(bury(&memory, 8).is_empty());
             drop(alive);
             assert_eq!(memory.workers()[1].busy.load(Ordering::Relaxed), 0);
             assert!(excess(&memory).iter().all(|(_, excess)| *excess == 0));
@@ -222,13 +244,51 @@ mod tests {
     fn a_moments_difference_is_left_alone() {
         let memory = heap();
         memory.workers()[0].busy.store(4, Ordering::Relaxed);
-        let excess = |n| [(Count::Busy(0), n), (BUSY, 0)];
-        assert!(correct(&memory, &excess(4), &excess(3)).is_empty());
-        assert_eq!(correct(&memory, &excess(4), &excess(4)), [(Count::Busy(0), 4)]);
+        let looks = std::cell::Cell::new(0);
+        let then = |at: u32, busy: u32| {
+            let looks = &looks;
+            looks.set(0);
+            memory.workers()[0].busy.store(4, Ordering::Relaxed);
+            move |memory: &Heap| {
+                looks.set(looks.get() + 1);
+                let busy = if looks.get() == at { busy } else { 4 };
+                memory.workers()[0].busy.store(busy, Ordering::Relaxed);
+            }
+        };
+        for at in [1, 7, 15] {
+            let change = then(at, 0);
+            assert!(repair(&memory, || change(&memory)).is_empty(), "{at}");
+        }
+        let change = then(15, 4);
+        assert_eq!(repair(&memory, || change(&memory)), [(Count::Busy(0), 4)]);
         // A request that is just coming has its record first.
         let _ticket = take(memory.requests(), 0, 7, BUSY).unwrap();
-        assert_eq!(repair(&memory, 8), []);
+        assert_eq!(bury(&memory, 8), []);
         assert_eq!(memory.workers()[1].busy.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn requests_that_come_and_go_meanwhile_are_left_alone() {
+        let memory = Heap::new(Layout { workers: 2, requests: 4096, ..Layout::default() });
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for start in [4000, 4050] {
+                let (memory, stop) = (&memory, &stop);
+                scope.spawn(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        let ticket = take(memory.requests(), start, 7, BUSY);
+                        let running = memory.workers()[1].enter(ticket);
+                        (0..200).for_each(|_| std::hint::spin_loop());
+                        drop(running);
+                        (0..200).for_each(|_| std::hint::spin_loop());
+                    }
+                });
+            }
+            let repaired = (0..500).map(|_| repair(&memory, thread::yield_now));
+            let repaired = repaired.filter(|repaired| !repaired.is_empty()).count();
+            stop.store(true, Ordering::Relaxed);
+            assert_eq!(repaired, 0);
+        });
     }
 
     #[test]
@@ -239,6 +299,7 @@ mod tests {
             memory.workers()[at].inflight.count.store(2, Ordering::Relaxed);
         }
         memory.balancers()[0].inflight.count.store(3, Ordering::Relaxed);
+        memory.balancers()[0].busy.store(5, Ordering::Relaxed);
         let alive = [Count::Busy(0), Count::Inflight(1), Count::BalancerInflight(0)];
         let _tickets = alive.map(|count| take(memory.requests(), 0, 7, count).unwrap());
         let expected = [
@@ -246,12 +307,11 @@ mod tests {
             (Count::Inflight(0), 2),
             (Count::Inflight(1), 1),
             (Count::BalancerInflight(0), 2),
+            (Count::BalancerBusy(0), 5),
         ];
-        assert_eq!(repair(&memory, 8), expected);
-        assert!(repair(&memory, 8).is_empty());
-        for count in
-            [BUSY, Count::Inflight(5), Count::BalancerInflight((1 << 30) - 2), Count::Connected(3)]
-        {
+        assert_eq!(bury(&memory, 8), expected);
+        assert!(bury(&memory, 8).is_empty());
+        for count in [BUSY, Count::Inflight(5), Count::BalancerInflight((1 << 30) - 2)] {
             assert_eq!(count.number().and_then(Count::from_number), Some(count));
         }
         assert_eq!(Count::Busy((1 << 30) - 1).number(), None);

@@ -25,6 +25,8 @@ pub struct WorkerState {
     pub inflight: Inflight,
     /// When some process began its check last, seconds since 1970.
     pub checked: AtomicU64,
+    /// When the check began that was the last one to say something, seconds since 1970.
+    pub judged: AtomicU64,
     /// Whether the last check failed: 1, else 0.
     pub is_failing: AtomicU32,
     /// Most requests that it was serving at a time.
@@ -119,6 +121,7 @@ impl WorkerState {
             reply_timeouts,
             inflight: _,
             checked,
+            judged,
             is_failing,
             max_busy,
             errors,
@@ -137,6 +140,7 @@ impl WorkerState {
             (read, &self.read),
             (transferred, &self.transferred),
             (checked, &self.checked),
+            (judged, &self.judged),
             (retries, &self.retries),
             (all_reply_timeouts, &self.all_reply_timeouts),
             (error_time, &self.error_time),
@@ -156,6 +160,13 @@ impl WorkerState {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         self.latency.carry(latency);
+    }
+
+    /// Whether no check that began later than this one has said something yet. From now on this one
+    /// has. Both in seconds since 1970; after a clock was set back to `now` the order begins anew.
+    pub fn is_newest_check(&self, begun: u64, now: u64) -> bool {
+        let newest = |judged: u64| (judged <= begun || judged > now).then_some(begun);
+        self.judged.fetch_update(Ordering::AcqRel, Ordering::Acquire, newest).is_ok()
     }
 }
 

@@ -86,7 +86,18 @@ pub(super) fn action(
 ) -> Result<Action, String> {
     let member = query.find("sw");
     match (command, subject) {
-        (Command::Update, subject) => update(query, subject).map(Action::Update),
+        (Command::Update, subject) => {
+            let edits = update(query, subject)?;
+            // Somebody who takes a member out of service must not be told that it is done.
+            if edits.is_empty() {
+                return Err(
+                    "no setting is named that such a worker has; those of members need sw \
+                            or att"
+                        .to_owned(),
+                );
+            }
+            Ok(Action::Update(edits))
+        }
         (Command::Reset, Subject::Balancer(balancer)) => {
             let place = member.map(|name| places(balancer, name).first().copied());
             Ok(Action::Reset(place.flatten()))

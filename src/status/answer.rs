@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::action::{Action, Subject, action, places};
-use super::origin::{Browser, token};
+use super::origin::{Browser, is_token, token};
 use super::query::{Command, Format, Options, Query};
 use super::snapshot::{Balancer, Engine, Head, Map, Member, Snapshot};
 use super::{html, json, prometheus, properties, text, xml};
@@ -351,9 +351,14 @@ fn check(
     if command.is_change() && asked.browser.is_foreign() {
         return Err(problem(403, "Access denied. Another site has sent this request."));
     }
-    let is_known = query.find("token").is_some_and(|known| known == token.as_bytes());
-    if command.is_change() && !asked.form.is_empty() && !is_known {
+    let has_token = query.find("token").is_some_and(|given| is_token(token, given));
+    if command.is_change() && !asked.form.is_empty() && !has_token {
         let message = "Access denied. The form is too old or not ours, load its page again.";
+        return Err(problem(403, message));
+    }
+    if command.is_change() && asked.browser.is_silent() && !has_token {
+        let message = "Access denied. The browser does not say which page sends this request; use \
+                       the buttons of this page, or a program.";
         return Err(problem(403, message));
     }
     Ok(command)

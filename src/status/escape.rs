@@ -35,6 +35,9 @@ fn is_forbidden(c: char) -> bool {
 /// As the value of an attribute or the text of an element of XML or HTML.
 pub(super) fn markup(bytes: &[u8]) -> Cow<'_, str> {
     let text = unicode(bytes);
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/ ".contains(&byte)) {
+        return text;
+    }
     let is_special = |c: char| {
         matches!(c, '&' | '<' | '>' | '"' | '\'' | '\t' | '\n' | '\r' | '\u{7f}'..='\u{9f}')
             || is_forbidden(c)

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::answer::{Document, Part, Shown, Source, VERSION, is_read_only};
 use super::escape::markup;
 use super::page::{Frame, document as frame};
-use super::query::{Command, Format, Query, encoded, leading_number};
+use super::query::{Command, Format, Query, encode, leading_number};
 use super::snapshot::Head;
 use super::{form, health};
 use crate::config::WorkerName;
@@ -117,19 +117,24 @@ impl Context<'_> {
     /// The address of a view. What is hidden stays hidden, and the refresh goes on where `keeps` says
     /// so.
     pub(super) fn href(&self, parameters: &[(&str, &[u8])], keeps_refresh: bool) -> String {
-        let mut parts: Vec<String> = parameters
-            .iter()
-            .filter(|(_, value)| !value.is_empty())
-            .map(|(key, value)| format!("{key}={}", encoded(value)))
-            .collect();
+        let mut href = String::with_capacity(96);
+        let mut add = |key: &str, value: &[u8]| {
+            href.push_str(if href.is_empty() { "?" } else { "&amp;" });
+            href.push_str(key);
+            href.push('=');
+            encode(&mut href, value);
+        };
+        for (key, value) in parameters.iter().filter(|(_, value)| !value.is_empty()) {
+            add(key, value);
+        }
         for key in ["opt", "re"] {
             let is_given = parameters.iter().any(|(known, _)| *known == key);
             let value = self.query.find(key).unwrap_or_default();
             if !is_given && !value.is_empty() && (key != "re" || keeps_refresh) {
-                parts.push(format!("{key}={}", encoded(value)));
+                add(key, value);
             }
         }
-        format!("?{}", parts.join("&amp;"))
+        if href.is_empty() { "?".to_owned() } else { href }
     }
 
     fn nav(&self, is_list: bool, is_view: bool) -> String {
@@ -227,17 +232,22 @@ impl Context<'_> {
             Some(_) => &b"show"[..],
             None => b"list",
         };
-        let link = |command: &str, word: &str| {
+        let mut links = String::with_capacity(2048);
+        let link = |links: &mut String, command: &str, word: &str| {
             let from = if command == "show" { &b""[..] } else { from };
             let parameters = [("cmd", command.as_bytes()), ("w", w), ("sw", sw), ("from", from)];
             let href = self.href(&parameters, true);
-            format!("<a href=\"{href}\" aria-label=\"{word} {name}\">{word}</a>")
+            for part in
+                ["<a href=\"", &href, "\" aria-label=\"", word, " ", &name, "\">", word, "</a>"]
+            {
+                links.push_str(part);
+            }
         };
-        let mut links = link("show", "Show");
+        link(&mut links, "show", "Show");
         if self.is_read_only {
             return links;
         }
-        links.push_str(&link("edit", "Edit"));
+        link(&mut links, "edit", "Edit");
         let mut button = |command: &str, word: &str| {
             links.push_str("<form method=\"post\" action=\"?\">");
             for (key, value) in [("cmd", command.as_bytes()), ("w", w), ("sw", sw), ("from", from)]
@@ -247,7 +257,10 @@ impl Context<'_> {
                 }
             }
             self.hidden_common(&mut links);
-            let _ = write!(links, "<button aria-label=\"{word} {name}\">{word}</button></form>");
+            for part in ["<button aria-label=\"", word, " ", &name, "\">", word, "</button></form>"]
+            {
+                links.push_str(part);
+            }
         };
         button("reset", "Reset");
         if may_recover {
@@ -277,7 +290,9 @@ impl Context<'_> {
 }
 
 pub(super) fn hidden(body: &mut String, key: &str, value: &[u8]) {
-    let _ = write!(body, "<input type=\"hidden\" name=\"{key}\" value=\"{}\">", markup(value));
+    for part in ["<input type=\"hidden\" name=\"", key, "\" value=\"", &markup(value), "\">"] {
+        body.push_str(part);
+    }
 }
 
 /// A name that an element can be found by.

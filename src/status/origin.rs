@@ -15,6 +15,8 @@ pub struct Browser<'a> {
     pub referer: Option<&'a [u8]>,
     /// `Host`.
     pub host: Option<&'a [u8]>,
+    /// `Accept-Language`.
+    pub language: Option<&'a [u8]>,
 }
 
 impl Browser<'_> {
@@ -29,6 +31,14 @@ impl Browser<'_> {
             Browser { referer: Some(referer), .. } => is_other(referer),
             _ => false,
         }
+    }
+
+    /// Whether a browser sends the request and nobody knows for which page. Without TLS no browser
+    /// sends `Sec-Fetch-Site`, images have no `Origin`, and any page can leave out `Referer`. But all
+    /// browsers send a language, which a page can change and not take away, and programs do not.
+    pub(super) fn is_silent(&self) -> bool {
+        let Browser { fetch_site, origin, referer, language, .. } = self;
+        language.is_some() && [fetch_site, origin, referer].iter().all(|header| header.is_none())
     }
 }
 
@@ -55,6 +65,13 @@ pub(super) fn token(secret: (u64, u64), worker: &[u8], user: Option<&[u8]>) -> S
     format!("{:016x}{:016x}", half(0), half(1))
 }
 
+/// Whether a token is the one that is expected, in a time that does not tell how much of it is right.
+pub(super) fn is_token(known: &str, given: &[u8]) -> bool {
+    let bytes = known.bytes().zip(given);
+    let differences = bytes.fold(0, |all, (known, given)| all | (known ^ given));
+    known.len() == given.len() && differences == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +83,7 @@ mod tests {
             origin: some(origin),
             referer: some(referer),
             host: Some(b"www.example.com:8080"),
+            language: None,
         }
     }
 
@@ -104,5 +122,26 @@ mod tests {
         assert_ne!(of((1, 2), "ann"), of((1, 2), "bob"));
         assert_ne!(of((1, 2), "ann"), of((2, 1), "ann"));
         assert_eq!(of((1, 2), "ann").len(), 32);
+        assert!(is_token("abc", b"abc"));
+        for given in ["", "ab", "abd", "abcd"] {
+            assert!(!is_token("abc", given.as_bytes()), "{given}");
+        }
+    }
+
+    #[test]
+    fn a_browser_that_says_nothing_is_told_from_a_program() {
+        for (site, origin, referer, expected) in [
+            ("", "", "", true),
+            ("none", "", "", false),
+            ("", "http://www.example.com:8080", "", false),
+            ("", "", "http://www.example.com:8080/", false),
+        ] {
+            let program = browser(site, origin, referer);
+            assert!(!program.is_silent());
+            for language in ["de", ""] {
+                let browser = Browser { language: Some(language.as_bytes()), ..program };
+                assert_eq!(browser.is_silent(), expected, "{site} {origin} {referer}");
+            }
+        }
     }
 }

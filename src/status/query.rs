@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 /// What to do (`cmd`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,8 +119,8 @@ impl Options {
 /// A query string, decoded.
 #[derive(Debug, Clone, Default)]
 pub struct Query {
-    /// Each key once, in the order of their first values.
-    parameters: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Each key once. Sorted, as anybody can send thousands.
+    parameters: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Whether something could not be decoded. What follows is not read then.
     is_broken: bool,
 }
@@ -138,10 +140,7 @@ impl Query {
                 query.is_broken = true;
                 return query;
             };
-            match query.parameters.iter_mut().find(|(known, _)| known == key) {
-                Some((_, known)) => *known = value.into_owned(),
-                None => query.parameters.push((key.to_vec(), value.into_owned())),
-            }
+            query.parameters.insert(key.to_vec(), value.into_owned());
         }
         query
     }
@@ -153,13 +152,7 @@ impl Query {
 
     /// The value of a parameter.
     pub fn find(&self, key: &str) -> Option<&[u8]> {
-        let found = self.parameters.iter().find(|(known, _)| known == key.as_bytes());
-        found.map(|(_, value)| value.as_slice())
-    }
-
-    /// All parameters.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.parameters.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
+        self.parameters.get(key.as_bytes()).map(Vec::as_slice)
     }
 
     /// What to do; `None` where there is no such command.
@@ -225,18 +218,19 @@ fn decoded(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(text))
 }
 
-/// A value as a query string has it.
-pub(super) fn encoded(value: &[u8]) -> String {
-    let mut text = String::with_capacity(value.len());
+/// Adds a value as a query string has it.
+pub(super) fn encode(text: &mut String, value: &[u8]) {
     for byte in value {
         match byte {
             byte if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) => {
                 text.push(char::from(*byte));
             }
-            byte => text.push_str(&format!("%{byte:02X}")),
+            byte => {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "%{byte:02X}");
+            }
         }
     }
-    text
 }
 
 #[cfg(test)]
@@ -257,7 +251,7 @@ mod tests {
         assert_eq!(find(&query, "vwn"), Some("a b+"));
         assert_eq!(find(&query, "e"), Some(""));
         assert_eq!(find(&query, "x"), None);
-        assert_eq!(query.iter().count(), 6);
+        assert_eq!(query.parameters.len(), 6);
         // Values are compared as they are.
         for (name, command) in Command::ALL {
             assert_eq!(Query::parse(format!("cmd={name}").as_bytes()).command(), Some(command));
@@ -276,7 +270,8 @@ mod tests {
         }
         assert!(!Query::parse(b"%zz=1&%").is_broken());
         for byte in 1..=255u8 {
-            let text = format!("w={}", encoded(&[byte, b'x']));
+            let mut text = "w=".to_owned();
+            encode(&mut text, &[byte, b'x']);
             assert_eq!(Query::parse(text.as_bytes()).find("w"), Some(&[byte, b'x'][..]));
         }
     }

@@ -156,7 +156,8 @@ fn ask(query: &str) -> Answer {
 
 /// All commands and what they can be about.
 fn queries() -> Vec<String> {
-    let member = super::query::encoded(name().as_bytes());
+    let mut member = String::new();
+    super::query::encode(&mut member, name().as_bytes());
     let mut queries: Vec<String> =
         ["list", "version", "dump", "foo", "show&w=lb", "show&w=one", "edit&w=lb", "edit&w=one"]
             .map(|command| format!("cmd={command}"))
@@ -317,6 +318,7 @@ fn all_reasons_are_told_and_nothing_of_them_is_markup() {
 #[test]
 fn only_forms_of_our_own_page_change_something() {
     let own = Browser {
+        language: None,
         fetch_site: Some(b"same-origin"),
         origin: Some(b"http://h"),
         referer: None,

@@ -37,7 +37,7 @@ pub struct Worker {
     peer: String,
     pub(super) names: Arc<Names>,
     memory: Arc<dyn Memory>,
-    position: usize,
+    pub(super) position: usize,
     process: u32,
     /// Where a free record for the next request is likely to be.
     turn: AtomicUsize,

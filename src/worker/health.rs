@@ -57,6 +57,8 @@ pub struct Checks {
 struct Finished {
     /// Position of the engine.
     at: usize,
+    /// When it began, seconds since 1970.
+    begun: u64,
     result: Result<(), Failure>,
 }
 
@@ -73,6 +75,12 @@ impl<'w> Engine<'w> {
         match self {
             Self::Single(worker) | Self::Member { worker, .. } => worker,
         }
+    }
+
+    /// Whether both are one engine with one record, perhaps for two balancers.
+    fn is_same_as(self, other: Self) -> bool {
+        let (own, other) = (self.worker(), other.worker());
+        own.position == other.position && own.config().target == other.config().target
     }
 }
 
@@ -95,12 +103,13 @@ impl Checks {
         stop: &Arc<AtomicBool>,
         log: &impl Log,
     ) -> Duration {
-        while let Ok(Finished { at, result }) = self.receiver.try_recv() {
+        while let Ok(Finished { at, begun, result }) = self.receiver.try_recv() {
             if let Some(running) = self.running.get_mut(at) {
                 *running = false;
             }
             if let Some(engine) = engines.clone().nth(at) {
-                conclude(engine, &result, unix, log);
+                let all = engines.clone().filter(|other| other.is_same_as(engine));
+                conclude(engine, all, begun, &result, unix, log);
             }
         }
         let mut wait = LONGEST_WAIT;
@@ -114,19 +123,26 @@ impl Checks {
                 && due_in.is_zero()
                 && engine.worker().take_turn(unix)
             {
-                self.begin(at, engine.worker(), stop, log);
+                self.begin(at, engine.worker(), unix, stop, log);
             }
         }
         wait
     }
 
-    fn begin(&mut self, at: usize, worker: &Worker, stop: &Arc<AtomicBool>, log: &impl Log) {
+    fn begin(
+        &mut self,
+        at: usize,
+        worker: &Worker,
+        begun: u64,
+        stop: &Arc<AtomicBool>,
+        log: &impl Log,
+    ) {
         let (job, sender) = (Job::new(worker), self.sender.clone());
         let (stop, caller): (_, Thread) = (Arc::clone(stop), thread::current());
         let check = move || {
             let result = job.run(&stop);
             // Nobody waits for it where the process ends.
-            let _ = sender.send(Finished { at, result });
+            let _ = sender.send(Finished { at, begun, result });
             caller.unpark();
         };
         match thread::Builder::new().name("jk-check".to_owned()).spawn(check) {
@@ -188,10 +204,10 @@ impl Worker {
             return None;
         }
         let last = self.state()?.checked.load(Ordering::Relaxed);
-        let due = last.saturating_add(interval.as_secs());
-        // A clock that was set back does not end the checks.
-        let is_due = last == 0 || last > unix || due <= unix;
-        Some(if is_due { Duration::ZERO } else { Duration::from_secs(due.saturating_sub(unix)) })
+        // A clock that was set back does not end the checks, and a process whose look at it was a
+        // moment earlier than another one's makes no further one.
+        let left = interval.as_secs().saturating_sub(unix.abs_diff(last));
+        Some(Duration::from_secs(if last == 0 { 0 } else { left }))
     }
 
     /// Whether this process is to make the check that is due; true for one of all.
@@ -204,13 +220,25 @@ impl Worker {
     }
 }
 
-/// What follows from a check.
-fn conclude(engine: Engine<'_>, result: &Result<(), Failure>, unix: u64, log: &impl Log) {
+/// What follows from a check that has `begun` then. `all`: the engine wherever it is named.
+fn conclude<'w>(
+    engine: Engine<'_>,
+    all: impl Iterator<Item = Engine<'w>>,
+    begun: u64,
+    result: &Result<(), Failure>,
+    unix: u64,
+    log: &impl Log,
+) {
     if let Err(Failure::Ping(PingError::GaveWay)) = result {
         return;
     }
     let worker = engine.worker();
     let Some(state) = worker.state() else { return };
+    // Another process may have begun a check later and be done with it: what an engine that did not
+    // answer has kept waiting says nothing of it now.
+    if !state.is_newest_check(begun, unix) {
+        return;
+    }
     let is_failing = u32::from(result.is_err());
     let is_news = state.is_failing.swap(is_failing, Ordering::AcqRel) != is_failing;
     let (name, peer) = (&worker.config().name, worker.peer());
@@ -230,8 +258,10 @@ fn conclude(engine: Engine<'_>, result: &Result<(), Failure>, unix: u64, log: &i
             jk_log!(*log, level, "({name}) health_check_failed: {failure}; peer={peer}");
         }
     }
-    if let Engine::Member { balancer, place, .. } = engine {
-        balancer.settle_check(place, result.is_ok(), is_news, unix, log);
+    for engine in all {
+        if let Engine::Member { balancer, place, .. } = engine {
+            balancer.settle_check(place, result.is_ok(), is_news, unix, log);
+        }
     }
 }
 

@@ -1,14 +1,15 @@
 //! Tests of the checks of engines, against scripted ones.
 #![forbid(unsafe_code)]
 
+use std::io::Write as _;
 use std::net::TcpListener;
 
-use super::super::testing::{Memory as Client, config, engine};
+use super::super::testing::{Memory as Client, config, engine, read_packet};
 use super::*;
 use crate::ajp::message::{CPING, CPONG};
 use crate::config::Ajp13Config;
 use crate::net::NameCache;
-use crate::shared::{Heap, Layout, Memory};
+use crate::shared::{Heap, Layout, Memory, Positions};
 use crate::worker::balancer::testing::{balancer, member};
 
 const NOW: u64 = 1_000_000;
@@ -103,9 +104,34 @@ fn one_process_of_all_makes_a_check_and_another_one_the_next() {
     let checks: Vec<usize> = processes.iter().map(|process| process.said().len()).collect();
     assert_eq!(checks, [1, 1, 1, 0]);
     assert_eq!(thread.join().unwrap().len(), 3);
+    // Nor does a process whose look at the clock was a moment earlier make one more.
+    assert!(workers[0].take_turn(NOW + EVERY * 9));
+    assert!(!workers[1].take_turn(NOW + EVERY * 9 - 1));
     // A clock that is set back does not end them.
     assert!(workers[0].take_turn(NOW / 2));
     assert!(!workers[1].take_turn(NOW / 2));
+}
+
+#[test]
+fn a_check_that_ends_late_does_not_outweigh_a_later_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let memory = heap(1);
+    let worker = worker(config(listener.local_addr().unwrap().port()), &memory);
+    let [mut late, mut later] = [(); 2].map(|()| Process::default());
+    late.run(one(&worker), NOW);
+    let (held, _) = listener.accept().unwrap();
+    let thread = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        read_packet(&mut stream);
+        stream.write_all(&CPONG).unwrap();
+    });
+    later.finish(one(&worker), NOW + EVERY);
+    thread.join().unwrap();
+    assert_eq!(later.said().len(), 1);
+    drop(held);
+    late.finish(one(&worker), NOW + EVERY + 1);
+    assert_eq!(late.said(), [""; 0]);
+    assert_eq!(worker.state().unwrap().is_failing.load(Ordering::Relaxed), 0);
 }
 
 #[test]
@@ -168,7 +194,7 @@ fn members_go_and_come_back_without_a_request() {
     let memory = heap(2);
     let settings = balancer(&[first, second]);
     let names = NameCache::default();
-    let balancer = Balancer::new(settings, &names, memory.clone(), Layout::default(), None);
+    let balancer = Balancer::new(settings, &names, memory.clone(), Positions::first(2), None);
     let mut process = Process::default();
     let states =
         || -> Vec<&str> { memory.members().iter().map(|member| member.state().text()).collect() };

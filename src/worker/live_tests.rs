@@ -6,7 +6,7 @@ use std::thread;
 use super::*;
 use crate::config::{Activation, Ajp13Config, Target};
 use crate::net::Names;
-use crate::shared::Heap;
+use crate::shared::{Heap, Positions};
 use crate::worker::Outcome;
 use crate::worker::balancer::testing::{balancer, member};
 use crate::worker::testing::{Memory as Client, answer, config, engine, run};
@@ -32,7 +32,8 @@ fn live_worker(config: &Ajp13Config, memory: &Arc<Heap>) -> Live<Worker> {
 fn live_balancer(file: &WorkerConfig, memory: &Arc<Heap>) -> Live<Balancer> {
     let WorkerConfig::Balancer(config) = file else { panic!("no balancer") };
     let (config, names, at) = ((**config).clone(), NameCache::default(), Layout::default());
-    let balancer = Balancer::new(config, &names, memory.clone(), at, None);
+    let place = Positions::first(config.members.len());
+    let balancer = Balancer::new(config, &names, memory.clone(), place, None);
     Live::new(balancer, file.clone(), memory.clone(), at)
 }
 

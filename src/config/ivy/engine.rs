@@ -9,14 +9,23 @@ use crate::config::{
     error::{Place, Problems},
     properties::{Properties, Property},
     text::printable,
-    worker::{Target, WorkerConfig},
+    worker::{Ajp13Config, Target, WorkerConfig},
 };
 
 const LIST: &[u8] = b"worker.list";
 
 const DEFAULT_CONTEXT: &[u8] = b"ivy";
-const DEFAULT_HOST: &[u8] = b"localhost";
+const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: u16 = 8009;
+
+/// What is wrong with a value in which the engine puts something else than is written.
+const PLACEHOLDER: &str = "has a ${...}, and only the engine knows what that stands for";
+
+/// Whether the engine puts something else in place of a part of a value: `${decrypt:...}` and others.
+pub(super) fn is_placeholder(value: &[u8]) -> bool {
+    let begin = value.windows(2).position(|text| text == b"${");
+    begin.is_some_and(|at| value.get(at..).is_some_and(|rest| rest.contains(&b'}')))
+}
 
 /// An engine as one JkIvyEngine line connects it.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +90,12 @@ impl Engine<'_> {
             let what = "the AJP connector of the engine is off, so no front end can connect";
             problems.error(&found.place, found.key, what, "write true, or remove the line");
         }
+        if let (None, Some(found)) = (&self.line.context, &self.files.context)
+            && is_placeholder(&found.value)
+        {
+            let remedy = "write the name itself, or context= into the JkIvyEngine line";
+            problems.error(&found.place, found.key, PLACEHOLDER, remedy);
+        }
         if self.line.redirects && self.context().is_empty() {
             let what = "redirect=on has no effect: / is the application itself";
             problems.warning(place, "JkIvyEngine", what, "remove redirect=on");
@@ -90,16 +105,23 @@ impl Engine<'_> {
                 let rest = denied.strip_prefix(b"/").and_then(|path| path.strip_prefix(context));
                 rest.is_some_and(|rest| rest.starts_with(b"/") || context.is_empty())
             };
-            if !is_below(self.context()) {
-                let context = printable(self.context());
-                let path = printable(denied);
-                problems.error(
-                    place,
-                    "JkIvyEngine",
-                    format!("deny={path} is not below the application, which is at /{context}"),
-                    format!("write the context as well: deny=/{context}{path}"),
-                );
+            if is_below(self.context()) {
+                continue;
             }
+            let context = printable(self.context());
+            let path = printable(denied);
+            if denied.strip_prefix(b"/") == Some(self.context()) {
+                let what = format!("deny={path} denies the whole application");
+                let remedy = "remove it, or name a path below";
+                problems.error(place, "JkIvyEngine", what, remedy);
+                continue;
+            }
+            problems.error(
+                place,
+                "JkIvyEngine",
+                format!("deny={path} is not below the application, which is at /{context}"),
+                format!("write the context as well: deny=/{context}{path}"),
+            );
         }
         if self.line.socket.is_some() && (self.line.host.is_some() || self.line.port.is_some()) {
             let what = "host= and port= have no effect beside socket=";
@@ -126,6 +148,11 @@ impl Engine<'_> {
         for wanted in self.wanted(properties) {
             let key = key(wanted.name);
             let Some(winner) = winner(properties, &key, wanted.name) else {
+                if let Some(said) = wanted.said.filter(|_| is_placeholder(&wanted.value)) {
+                    let key = printable(&key);
+                    let remedy = format!("write the value itself, or set {key}");
+                    problems.error(&wanted.place, said, PLACEHOLDER, remedy);
+                }
                 properties.define(&key, &wanted.value, &wanted.place);
                 continue;
             };
@@ -159,7 +186,7 @@ impl Engine<'_> {
                 (None, Some(address)) => {
                     Wanted::of("host", reachable(&address.value).as_bytes().to_vec(), address)
                 }
-                (None, None) => by_line("host", DEFAULT_HOST.to_vec(), None),
+                (None, None) => by_line("host", DEFAULT_HOST.into(), None),
             });
             let number = |port: u16| port.to_string().into_bytes();
             wanted.push(match (line.port, &files.ajp_port) {
@@ -176,6 +203,14 @@ impl Engine<'_> {
         wanted
     }
 
+    /// Where the engine listens beside the socket that the line names, by its files.
+    pub fn beside_socket(&self) -> Option<Target> {
+        self.line.socket.as_ref()?;
+        let address = self.files.ajp_address.as_ref().map(|found| reachable(&found.value));
+        let port = self.files.ajp_port.as_ref().map_or(DEFAULT_PORT, |found| found.value);
+        Some(Target::Tcp { host: address.unwrap_or(DEFAULT_HOST).to_string(), port })
+    }
+
     /// Puts the worker into `worker.list`.
     fn list(&self, properties: &mut Properties) {
         let name = self.line.worker.as_bytes();
@@ -190,32 +225,50 @@ impl Engine<'_> {
         properties.define(LIST, &longer, &place);
     }
 
+    /// An address at which others than this host reach an engine that asks for no secret.
+    fn open_without_secret<'a>(
+        &'a self,
+        worker: Option<&'a WorkerConfig>,
+    ) -> Option<(&'a str, &'a Place, &'static str)> {
+        let engines: Vec<&Ajp13Config> = match worker? {
+            WorkerConfig::Ajp13(config) => vec![config],
+            WorkerConfig::Balancer(balancer) => {
+                balancer.members.iter().map(|member| &member.worker).collect()
+            }
+            WorkerConfig::Status(_) => Vec::new(),
+        };
+        let mut open = engines.into_iter().filter(|engine| engine.secret.is_none()).peekable();
+        open.peek()?;
+        let bound = self.files.ajp_address.as_ref().filter(|found| !is_loopback(&found.value));
+        if let Some(found) = bound {
+            return Some((&found.value, &found.place, found.key));
+        }
+        let host = open.find_map(|engine| match &engine.target {
+            Target::Tcp { host, .. } => Some(host.as_str()).filter(|host| !is_loopback(host)),
+            _ => None,
+        })?;
+        Some((host, &self.line.place, "JkIvyEngine"))
+    }
+
     /// Warns where others than the front end may reach the engine. `worker`: what has become of it.
     pub fn check_access(&self, worker: Option<&WorkerConfig>, problems: &mut Problems) {
         let files = self.files;
-        if let Some(WorkerConfig::Ajp13(config)) = worker {
-            let target = match &config.target {
-                Target::Tcp { host, .. } => Some(host.as_str()),
-                Target::Unix(_) | Target::Never { .. } => None,
-            };
-            let bound = files.ajp_address.as_ref();
-            let open = match (bound.filter(|found| !is_loopback(&found.value)), target) {
-                (Some(found), _) => Some((found.value.as_str(), &found.place, found.key)),
-                (None, Some(host)) if !is_loopback(host) => {
-                    Some((host, &self.line.place, "JkIvyEngine"))
+        if let Some((address, place, key)) = self.open_without_secret(worker) {
+            let what = format!(
+                "the AJP connector at {} has no secret: whoever reaches it can claim to be any user",
+                printable(address.as_bytes())
+            );
+            let set = match worker {
+                // The members of a balancer have theirs by their own properties.
+                Some(WorkerConfig::Balancer(balancer)) => {
+                    format!("set worker.{}.secret, and Connector.AJP.Secret", balancer.name)
                 }
-                _ => None,
+                _ => "set Connector.AJP.Secret".to_string(),
             };
-            if let (Some((address, place, key)), None) = (open, &config.secret) {
-                let what = format!(
-                    "the AJP connector at {} has no secret: whoever reaches it can claim to be any \
-                     user",
-                    printable(address.as_bytes())
-                );
-                let remedy = "set Connector.AJP.Secret in ivy.yaml, and let only this host in by a \
-                              firewall on the engine's host";
-                problems.warning(place, key, what, remedy);
-            }
+            let remedy = format!(
+                "{set} in ivy.yaml, and let only this host in by a firewall on the engine's host"
+            );
+            problems.warning(place, key, what, remedy);
         }
         let is_off = files.http_enabled.as_ref().is_some_and(|found| !found.value);
         let (Some(sso), Some(header), false) = (&files.sso_enabled, files.user_header(), is_off)

@@ -219,7 +219,7 @@ fn what_cannot_be_is_said() {
         ],
     );
     check(
-        "deny=/x deny=/ivyx/y deny=/ivy/z",
+        "deny=/x deny=/ivyx/y deny=/ivy/z deny=/ivy/",
         "",
         "",
         "localhost 8009",
@@ -228,6 +228,7 @@ fn what_cannot_be_is_said() {
          well: deny=/ivy/x",
             "c:1: JkIvyEngine: deny=/ivyx/y is not below the application, which is at /ivy; write the \
          context as well: deny=/ivy/ivyx/y",
+            "c:1: JkIvyEngine: deny=/ivy denies the whole application; remove it, or name a path below",
         ],
     );
 }
@@ -284,4 +285,70 @@ fn open_doors_are_warned_of() {
     ] {
         check("", yaml, "", "localhost 8009", &said.iter().map(String::as_str).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn members_without_secret_are_open_doors() {
+    let lb = "worker.AxonIvyEngine.type=lb\nworker.AxonIvyEngine.balance_workers=n1,n2\n\
+              worker.n1.host=127.0.0.1\nworker.n2.port=8010\n";
+    let note = "c:1: JkIvyEngine: worker AxonIvyEngine is of type lb by w:1: host, port and secret of \
+                the engine are not used";
+    let open = |at: &str, address: &str| {
+        format!(
+            "{at}: the AJP connector at {address} has no secret: whoever reaches it can claim to be any \
+             user; set worker.AxonIvyEngine.secret, and Connector.AJP.Secret in ivy.yaml, and let only \
+             this host in by a firewall on the engine's host"
+        )
+    };
+    let bound = "ivy.yaml:1: Connector.AJP.Address";
+    for (yaml, properties, said) in [
+        ("", "", None),
+        ("", "worker.n2.host=10.0.0.5", Some(open("c:1: JkIvyEngine", "10.0.0.5"))),
+        ("Connector.AJP.Address: 0.0.0.0", "", Some(open(bound, "0.0.0.0"))),
+        ("Connector.AJP.Address: 0.0.0.0", "worker.AxonIvyEngine.secret=s", None),
+        ("", "worker.n2.host=10.0.0.5\nworker.n2.secret=s", None),
+    ] {
+        let said: Vec<&str> = [note].into_iter().chain(said.as_deref()).collect();
+        check("", yaml, &format!("{lb}{properties}"), "lb", &said);
+    }
+}
+
+#[test]
+fn what_only_the_engine_knows_is_to_be_said_otherwise() {
+    let open = "has a ${...}, and only the engine knows what that stands for; write";
+    for (yaml, key, remedy, keys, properties, expected) in [
+        (
+            "Connector.AJP.Secret: '${decrypt:x}'",
+            "Connector.AJP.Secret",
+            "the value itself, or set worker.AxonIvyEngine.secret",
+            "",
+            "worker.AxonIvyEngine.secret=s",
+            "localhost 8009 s",
+        ),
+        (
+            "Connector.AJP: {Address: '${ivy.host}', Secret: s}",
+            "Connector.AJP.Address",
+            "the value itself, or set worker.AxonIvyEngine.host",
+            "host=::1",
+            "",
+            "::1 8009 s",
+        ),
+        (
+            "WebServer.IvyContextName: ${name}",
+            "WebServer.IvyContextName",
+            "the name itself, or context= into the JkIvyEngine line",
+            "context=flow",
+            "",
+            "localhost 8009",
+        ),
+    ] {
+        let (_, said) = Scene::new("", yaml).worker("");
+        assert_eq!(said.first(), Some(&format!("ivy.yaml:1: {key}: {open} {remedy}")));
+        let (_, said) = Scene::new(keys, yaml).worker(properties);
+        assert!(!said.iter().any(|said| said.contains(open)), "{said:?}");
+        if properties.is_empty() {
+            check(keys, yaml, properties, expected, &[]);
+        }
+    }
+    assert!(!is_placeholder(b"a$b}{") && !is_placeholder(b"${a"));
 }

@@ -151,7 +151,19 @@ fn check_names(tree: &Tree, problems: &mut Problems) {
             let near = suggestion(name.as_bytes(), siblings)?;
             KEYS.iter().copied().find(|known| known.rsplit_once('.') == Some((parent, near)))
         };
-        if let Some(meant) = same.or_else(near) {
+        // The older spelling has no more than two keys.
+        let whole = || KEYS.into_iter().find(|known| known.strip_prefix("Connector.") == Some(key));
+        let parent = || {
+            let (first, rest) = key.split_at(key.find('.').unwrap_or(key.len()));
+            let begin = |name: &str| name.chars().next().map(|c| c.to_ascii_lowercase());
+            // Short names are near to too many others.
+            let is_like = |known: &str| known.len() > 5 && begin(known) == begin(first);
+            let tops = PARENTS.into_iter().filter(|known| !known.contains('.') && is_like(known));
+            let near = suggestion(first.as_bytes(), tops)?;
+            let mut all = KEYS.into_iter().chain([near]);
+            all.find(|known| known.strip_prefix(near) == Some(rest))
+        };
+        if let Some(meant) = same.or_else(whole).or_else(near).or_else(parent) {
             let what = "is no key that is read";
             let remedy = format!("did you mean {meant}?");
             problems.warning(&place, printable(key.as_bytes()), what, remedy);
@@ -208,12 +220,23 @@ impl Reader<'_> {
         }
     }
 
-    /// The newer spelling of a key, where both are there.
+    /// The newer spelling of a key, where both are there; but ivy.webserver.yaml counts first.
     fn newer<T: PartialEq>(
         &mut self,
         newer: Option<Found<T>>,
         older: Option<Found<T>>,
     ) -> Option<Found<T>> {
+        let [web_server, ivy] = self.trees;
+        if let (Some(new), Some(old)) = (&newer, &older)
+            && *new.place.source == *ivy.source
+            && *old.place.source == *web_server.source
+        {
+            if new.value != old.value {
+                let what = format!("is not what {} at {} says, which counts", old.key, old.place);
+                self.problems.warning(&new.place, new.key, what, "keep one of the two");
+            }
+            return older;
+        }
         if let (Some(newer), Some(older)) = (&newer, &older)
             && newer.value != older.value
         {
@@ -398,7 +421,14 @@ pub fn check_user_header(name: &[u8]) -> Option<(String, &'static str)> {
     if name.is_empty() || !name.iter().all(is_token) {
         return Some((format!("{} is no name of a header", quoted(name)), remedy));
     }
-    if TAKEN.iter().any(|taken| name.eq_ignore_ascii_case(taken.as_bytes())) {
+    let is_switch = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
+    if ["on", "off", "none"].into_iter().any(is_switch) {
+        return Some((format!("{} is no name of a header", quoted(name)), remedy));
+    }
+    // What clients send under a name is dropped in every spelling of it.
+    let dashed: Vec<u8> =
+        name.iter().map(|byte| if byte.is_ascii_alphanumeric() { *byte } else { b'-' }).collect();
+    if TAKEN.iter().any(|taken| dashed.eq_ignore_ascii_case(taken.as_bytes())) {
         return Some((format!("{} has a meaning of its own", printable(name)), remedy));
     }
     None

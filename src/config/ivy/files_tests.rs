@@ -229,9 +229,28 @@ fn the_web_servers_file_and_the_newer_spelling_count() {
              the two",
         ]
     );
+    let (files, problems) = read("Connector.AJP.Port: 1", Some("AJP.Port: 2"));
+    assert_eq!(value(&files.ajp_port), Some(2));
+    assert_eq!(
+        problems,
+        [
+            "ivy.yaml:1: Connector.AJP.Port: is not what AJP.Port at web.yaml:1 says, which counts; keep one \
+          of the two"
+        ]
+    );
     let (files, problems) = read("AJP:\n  Enabled: no\n  Port: 8010", None);
     assert_eq!((value(&files.ajp_enabled), value(&files.ajp_port)), (Some(false), Some(8010)));
     assert_eq!(problems, [""; 0]);
+}
+
+#[test]
+fn no_spelling_of_a_taken_name_is_a_user_header() {
+    for name in ["Content_Length", "CONTENT.TYPE", "Transfer_Encoding", "Off", "on", "None", ""] {
+        assert!(check_user_header(name.as_bytes()).is_some(), "{name}");
+    }
+    for name in ["X-Forwarded-User", "X_User", "Remote.User", "Offline"] {
+        assert!(check_user_header(name.as_bytes()).is_none(), "{name}");
+    }
 }
 
 #[test]
@@ -241,6 +260,10 @@ fn what_looks_like_a_key_is_pointed_at() {
         ("Connector:\n  AJP:\n    Prot: 1", "Connector.AJP.Prot", "Connector.AJP.Port"),
         ("FrontEnd:\n  X: 1", "FrontEnd", "Frontend"),
         ("SSO.UserHeadr: X", "SSO.UserHeadr", "SSO.UserHeader"),
+        ("AJP.Secret: x", "AJP.Secret", "Connector.AJP.Secret"),
+        ("HTTP.Address: x", "HTTP.Address", "Connector.HTTP.Address"),
+        ("Conector: 1", "Conector", "Connector"),
+        ("Conector.AJP.Port: 1", "Conector.AJP.Port", "Connector.AJP.Port"),
     ] {
         let line = text.lines().count() - usize::from(key == "FrontEnd");
         wrong(
@@ -249,6 +272,7 @@ fn what_looks_like_a_key_is_pointed_at() {
         );
     }
     wrong("Connector.AJP.MaxThreads: 5\nEMail.Server.Port: 25\nX: 1", &[]);
+    wrong("Connector.HTTPS.Port: 1\nServer: 1\nSSL: 1", &[]);
 }
 
 proptest! {

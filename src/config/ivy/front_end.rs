@@ -1,7 +1,7 @@
 //! The external base URL: what the engine writes into mails, and what the web server is called.
 #![forbid(unsafe_code)]
 
-use super::EngineFiles;
+use super::{EngineFiles, engine::is_placeholder};
 use crate::config::{
     error::{Place, Problems},
     text::printable,
@@ -53,6 +53,8 @@ impl FrontEnd {
     /// The keys for ivy.yaml.
     fn yaml(&self) -> String {
         let name = printable(self.name().as_bytes());
+        // Brackets and colons mean something else to YAML.
+        let name = if name.contains([':', '[']) { format!("\"{name}\"") } else { name };
         format!(
             "Frontend: {{Protocol: {}, HostName: {name}, Port: {}}}",
             self.scheme(),
@@ -124,6 +126,15 @@ pub fn check_base_url(
     let score = |server: &&FrontEnd| (server.is_virtual, server.is_tls);
     // Of equals the first one.
     let Some(best) = servers.iter().rev().max_by_key(score) else { return };
+    let is_open = |text: &str| is_placeholder(text.as_bytes());
+    let texts = [&files.frontend_host, &files.frontend_protocol, &files.base_url];
+    if let Some(found) = texts.into_iter().flatten().find(|found| is_open(&found.value)) {
+        let what = "is not compared with the virtual host: only the engine knows what its ${...} stands \
+                    for";
+        let remedy = format!("see that it leads to {}", best.url());
+        problems.note(&found.place, found.key, what, remedy);
+        return;
+    }
     let mut is_silent = true;
     let mut compare = |url: &Url, place: &Place, key: &str, yaml: String| {
         is_silent = false;

@@ -87,3 +87,26 @@ fn a_difference_comes_with_the_yaml_to_write() {
     );
     check("", &[], &[]);
 }
+
+#[test]
+fn what_only_the_engine_knows_is_not_compared() {
+    let servers = [server("https://www", &[], true)];
+    for (yaml, key) in [
+        ("BaseUrl: https://${host}/", "BaseUrl"),
+        ("Frontend: {Port: 1, HostName: '${host}'}", "Frontend.HostName"),
+    ] {
+        let what = "is not compared with the virtual host: only the engine knows what its ${...} stands \
+                    for; see that it leads to https://www";
+        check(yaml, &servers, &[&format!("ivy.yaml:1: {key}: {what}")]);
+    }
+}
+
+#[test]
+fn the_yaml_to_write_is_yaml() {
+    for (url, host) in [("https://[::1]:8443", "\"[::1]\""), ("https://10.0.0.1:8443", "10.0.0.1")]
+    {
+        let yaml = server(url, &[], true).yaml();
+        assert_eq!(yaml, format!("Frontend: {{Protocol: https, HostName: {host}, Port: 8443}}"));
+        check(&yaml, &[server(url, &[], true)], &[]);
+    }
+}

@@ -64,9 +64,14 @@ impl EngineLine {
             redirects: false,
         };
         let mut seen: Vec<&[u8]> = Vec::new();
+        let mut may_be_secret = false;
         for word in words {
+            let follows_secret = std::mem::replace(&mut may_be_secret, is_secret(word));
             let Some(at) = word.iter().position(|byte| *byte == b'=') else {
-                let what = format!("{} is no key=value", quoted(word));
+                let what = match follows_secret {
+                    true => "the word behind secret is no key=value".to_string(),
+                    false => format!("{} is no key=value", quoted(word)),
+                };
                 let remedy = "put a path or a value with blanks in quotes, such as \"/opt/my ivy\" \
                               or \"socket=/run/my ivy/ajp.sock\"";
                 problems.error(place, DIRECTIVE, what, remedy);
@@ -126,9 +131,14 @@ impl EngineLine {
     }
 }
 
+/// Whether a word, but for an = at its end, means the secret of the connector.
+fn is_secret(word: &[u8]) -> bool {
+    word.strip_suffix(b"=").unwrap_or(word).eq_ignore_ascii_case(b"secret")
+}
+
 fn unknown(key: &[u8]) -> (String, String) {
     let what = format!("there is no key {}=", printable(key));
-    if key.eq_ignore_ascii_case(b"secret") {
+    if is_secret(key) {
         let remedy = "set Connector.AJP.Secret in ivy.yaml, or worker.NAME.secret in \
                       workers.properties";
         return (what, remedy.to_string());
@@ -275,6 +285,10 @@ mod tests {
             ("port=1 port=2", "port= is there twice; keep one of them"),
         ] {
             assert_eq!(parse(text).1, [expected], "{text}");
+        }
+        for words in ["secret hush", "Secret= hush"] {
+            let said = parse(words).1;
+            assert!(said.len() == 2 && !said.concat().contains("hush"), "{said:?}");
         }
         let name = parse("worker=a,b").1;
         assert!(name.len() == 1 && name[0].starts_with("worker=a,b: "), "{name:?}");

@@ -50,7 +50,8 @@ impl Node {
 /// The keys of a file, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    source: String,
+    /// Name of the file as messages show it; empty: there is none.
+    pub(super) source: String,
     nodes: Vec<Node>,
     /// Key with dots, line, position of the value.
     entries: Vec<(String, u32, usize)>,
@@ -166,7 +167,11 @@ impl Builder {
         for event in Parser::new_from_str(text) {
             let (event, span) = event.map_err(|e| Wrong {
                 line: u32::try_from(e.marker().line()).unwrap_or(u32::MAX),
-                what: format!("is no valid YAML here: {}", printable(e.info().as_bytes())),
+                // Its quotes need no escape.
+                what: format!(
+                    "is no valid YAML here: {}",
+                    printable(e.info().as_bytes()).replace("\\'", "'")
+                ),
                 remedy: "look at the blanks and quotes of this line and of the one before it",
             })?;
             let line = line_of(span);
@@ -267,18 +272,19 @@ impl<'w> Walk<'w> {
     fn mapping(&mut self, at: usize, prefix: &str, depth: usize) -> Result<(), Stop> {
         let nodes = self.nodes;
         let Some(Node::Mapping(pairs)) = nodes.get(at) else { return Ok(()) };
-        let mut first: HashMap<&'w str, u32> = HashMap::new();
+        let is_mapping = |at: usize| matches!(nodes.get(at), Some(Node::Mapping(_)));
+        let mut first: HashMap<&'w str, (u32, usize)> = HashMap::new();
         for (key, line, value) in pairs {
             if key == "<<" {
                 continue;
             }
-            if let Some(before) = first.get(key.as_str()) {
+            if let Some((before, earlier)) = first.get(key.as_str()) {
                 // Leaves are compared by their whole key.
-                if let Some(Node::Mapping(_)) = self.nodes.get(*value) {
+                if is_mapping(*value) || is_mapping(*earlier) {
                     self.say_twice(&join(prefix, key), *line, *before);
                 }
             } else {
-                first.insert(key, *line);
+                first.insert(key, (*line, *value));
             }
             self.entry(prefix, key, *line, *value, depth)?;
         }

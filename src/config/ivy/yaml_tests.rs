@@ -81,6 +81,8 @@ fn keys_that_are_there_twice_are_errors() {
         ("C:\n  AJP:\n    Port: 1\nC.AJP.Port: 2", twice(4, "C.AJP.Port", 3)),
         ("C:\n  AJP.Port: 1\n  AJP:\n    Port: 1", twice(4, "C.AJP.Port", 2)),
         ("C:\n  A: 1\nC:\n  B: 2", twice(3, "C", 1)),
+        ("C:\n  A: 1\nC: 1", twice(3, "C", 1)),
+        ("C:\n  A: 1\nC:", twice(3, "C", 1)),
         ("'A': 1\nA: 1", twice(2, "A", 1)),
     ] {
         wrong(text.as_bytes(), &[&expected]);
@@ -156,4 +158,10 @@ proptest! {
     ) {
         read(text.as_bytes());
     }
+}
+
+#[test]
+fn the_parsers_words_are_shown_as_they_are() {
+    let (_, said) = read(b"A:\n  B:\t1\n");
+    assert!(said.len() == 1 && said[0].contains("':' must be"), "{said:?}");
 }

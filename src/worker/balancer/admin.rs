@@ -63,6 +63,9 @@ impl Balancer {
 
     /// Forgets what the members have had of the load.
     pub(in crate::worker) fn forget_load(&self) {
+        if let Some(state) = self.group.state() {
+            state.begin_era();
+        }
         if self.config().method != BalanceMethod::Busyness {
             self.group.seats().for_each(|seat| seat.state.set_lb_value(0));
         }

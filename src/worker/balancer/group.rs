@@ -9,7 +9,7 @@ use super::address::seed;
 use super::method::multipliers;
 use super::state::Flip;
 use crate::config::balancer::{Activation, BalancerConfig, Member};
-use crate::shared::{BalancerState, Layout, MemberState, Memory, WorkerState};
+use crate::shared::{BalancerState, MemberState, Memory, Positions, WorkerState};
 
 /// All that the choice of a member and its consequences need: settings and shared records.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ pub(super) struct Group {
     /// One for each member, of its name.
     seeds: Vec<u64>,
     memory: Arc<dyn Memory>,
-    /// Positions of the balancer's records and of its members' first ones.
-    at: Layout,
+    /// Positions of the balancer's records and of its members'.
+    at: Positions,
     /// Where this process begins to look for the next member.
     pub offset: AtomicUsize,
     /// `worker.maintain`, whole seconds; `None`: there is no maintenance.
@@ -47,11 +47,11 @@ impl Seat<'_> {
 }
 
 impl Group {
-    /// `at`: positions of the balancer's record and of the first ones of its members in `memory`.
+    /// `at`: positions of the balancer's record and of its members' in `memory`.
     pub(super) fn new(
         config: BalancerConfig,
         memory: Arc<dyn Memory>,
-        at: Layout,
+        at: Positions,
         maintain: Option<Duration>,
     ) -> Self {
         Self {
@@ -67,7 +67,7 @@ impl Group {
 
     /// Keeps a change of a state for status pages. `now`: seconds since 1970.
     pub(super) fn write_down(&self, flip: Flip, why: &str, now: u64) {
-        let member = self.at.members.saturating_add(flip.place);
+        let member = self.at.first.members.saturating_add(flip.place);
         self.memory.common().journal.write(now, member, flip.from, flip.to, why);
     }
 
@@ -78,7 +78,7 @@ impl Group {
             seeds: self.seeds.clone(),
             config,
             memory: Arc::clone(&self.memory),
-            at: self.at,
+            at: self.at.clone(),
             offset: AtomicUsize::new(self.offset.load(Ordering::Relaxed)),
             maintain: self.maintain,
         }
@@ -86,36 +86,25 @@ impl Group {
 
     /// Position of the balancer's record.
     pub(super) fn position(&self) -> usize {
-        self.at.balancers
+        self.at.first.balancers
     }
 
     /// The balancer's own record.
     pub(super) fn state(&self) -> Option<&BalancerState> {
-        self.memory.balancers().get(self.at.balancers)
+        self.memory.balancers().get(self.at.first.balancers)
     }
 
     /// The members in their order.
     pub(super) fn seats(&self) -> impl Iterator<Item = Seat<'_>> {
-        let states = self.memory.members().get(self.at.members..).unwrap_or_default();
-        let workers = self.memory.workers().get(self.at.workers..).unwrap_or_default();
-        let records = states.iter().zip(workers).zip(&self.multipliers).zip(&self.seeds);
-        self.config.members.iter().zip(records).map(
-            |(config, (((state, worker), multiplier), seed))| Seat {
-                config,
-                state,
-                worker,
-                multiplier: *multiplier,
-                seed: *seed,
-            },
-        )
+        (0..self.config.members.len()).map_while(|place| self.seat(place))
     }
 
     /// One member by its place.
     pub(super) fn seat(&self, place: usize) -> Option<Seat<'_>> {
         Some(Seat {
             config: self.config.members.get(place)?,
-            state: self.memory.members().get(self.at.members.checked_add(place)?)?,
-            worker: self.memory.workers().get(self.at.workers.checked_add(place)?)?,
+            state: self.memory.members().get(self.at.first.members.checked_add(place)?)?,
+            worker: self.memory.workers().get(*self.at.engines.get(place)?)?,
             multiplier: *self.multipliers.get(place)?,
             seed: *self.seeds.get(place)?,
         })

@@ -149,13 +149,16 @@ impl Group {
     /// Takes back what [`Group::charge`] counted: the request was never sent. `charged`: what it
     /// returned.
     pub(super) fn refund(&self, seat: &Seat<'_>, opens_session: bool, charged: u64) {
-        seat.worker.used.fetch_sub(1, Ordering::Relaxed);
+        // An administrator may have set all of them back meanwhile.
+        let take = |count: &AtomicU64, n: u64| {
+            let less = |count: u64| Some(count.saturating_sub(n));
+            let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        };
+        take(&seat.worker.used, 1);
         if opens_session {
-            seat.state.sessions.fetch_sub(1, Ordering::Relaxed);
+            take(&seat.state.sessions, 1);
         }
-        let less = |value: u64| Some(value.saturating_sub(charged));
-        let value = &seat.state.lb_value;
-        let _ = value.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        take(&seat.state.lb_value, charged);
     }
 
     fn counts_at_start(&self, opens_session: bool) -> bool {
@@ -270,6 +273,18 @@ mod tests {
             group.refund(&seat, true, charged);
             assert_eq!(loads(&group), [expected, 0], "{method:?}");
         }
+    }
+
+    #[test]
+    fn what_was_set_back_meanwhile_is_not_refunded() {
+        let group = group(&[member("a"), member("b")], |_| ());
+        let seat = group.seat(0).unwrap();
+        let charged = group.charge(&seat, true, NOW);
+        seat.state.reset();
+        seat.worker.reset(NOW);
+        group.refund(&seat, true, charged);
+        assert_eq!(seat.worker.used.load(Ordering::Relaxed), 0);
+        assert_eq!(seat.state.sessions.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::jk_log;
 use crate::log::{Level, Log};
 use crate::net::NameCache;
 use crate::shared::requests::Count;
-use crate::shared::{Admission, BalancerState, Layout, Memory, State};
+use crate::shared::{Admission, BalancerState, Memory, Positions, State};
 use crate::worker::buffers::Buffers;
 use crate::worker::error::Failure;
 use crate::worker::forward::{Outcome, Parcel, Serving, Worker};
@@ -69,26 +69,25 @@ enum Next {
 }
 
 impl Balancer {
-    /// A balancer without connections. `resolved`: what is known of names. `at`: positions of its record and of the first ones of its
-    /// members in `memory`. `maintain`: time between two runs of [`Balancer::maintain_states`]; `None`:
+    /// A balancer without connections. `resolved`: what is known of names. `at`: positions of its record and of its members' in `memory`. `maintain`: time between two runs of [`Balancer::maintain_states`]; `None`:
     /// there are none.
     pub fn new(
         config: BalancerConfig,
         resolved: &NameCache,
         memory: Arc<dyn Memory>,
-        at: Layout,
+        at: Positions,
         maintain: Option<Duration>,
     ) -> Self {
         let members = config.members.iter();
         let packet = members.map(|member| member.worker.packet_size.bytes()).min();
-        let position = |place: usize| at.workers.saturating_add(place);
-        let workers = config.members.iter().enumerate().map(|(place, member)| {
+        let workers = config.members.iter().zip(&at.engines).map(|(member, position)| {
             let config = member.worker.clone();
             let names = resolved.names(&config.target, &config.connect);
-            Worker::new(config, names, Arc::clone(&memory), position(place))
+            Worker::new(config, names, Arc::clone(&memory), *position)
         });
+        let workers = workers.collect();
         Self {
-            workers: workers.collect(),
+            workers,
             packet: packet.unwrap_or_default(),
             group: Group::new(config, memory, at, maintain),
         }
@@ -359,9 +358,12 @@ impl Balancer {
             return Next::Done(serving.give_up(&failure));
         }
         let opens_session = trial.wish.opens_session();
+        let era = || self.group.state().map(BalancerState::era);
+        let begun_in = era();
         let charged = self.group.charge(&seat, opens_session, now);
         let is_test = seat.state.state() == State::Probe;
-        let inside = self.group.state().map(BalancerState::enter);
+        let ticket = worker.ticket(Count::BalancerBusy(self.group.position()));
+        let inside = self.group.state().zip(ticket).map(|(state, ticket)| state.enter(ticket));
         let result = serving.run(is_test);
         let goes_on = match &result {
             Ok(_) => false,
@@ -389,7 +391,9 @@ impl Balancer {
         if ending == Ending::NoSlot {
             self.group.refund(&seat, opens_session, charged);
         }
-        self.group.charge_traffic(&seat, traffic, request.now());
+        if era() == begun_in {
+            self.group.charge_traffic(&seat, traffic, request.now());
+        }
         let others = seat.worker.busy.load(Ordering::Relaxed);
         if let Some(flip) = self.group.settle(place, ending, others, request.now()) {
             self.log_flip(request, flip, ending.text(), request.now());

@@ -8,7 +8,7 @@ use crate::config::{PacketSize, RecoveryOptions};
 use crate::host::Policy;
 use crate::shared::Heap;
 use crate::worker::balancer::testing::{balancer, layout, member};
-use crate::worker::testing::{Memory as Client, Script, answer, begun, engine};
+use crate::worker::testing::{Memory as Client, Script, answer, begun, engine, read_packet};
 
 use std::thread::JoinHandle;
 
@@ -16,6 +16,11 @@ use std::thread::JoinHandle;
 struct Scene {
     balancer: Balancer,
     engines: Vec<JoinHandle<Vec<Vec<Vec<u8>>>>>,
+}
+
+fn alone(config: BalancerConfig, memory: Arc<Heap>) -> Balancer {
+    let at = Positions::first(config.members.len());
+    Balancer::new(config, &NameCache::default(), memory, at, None)
 }
 
 fn scene(scripts: Vec<Vec<Script>>, change: impl FnOnce(&mut BalancerConfig)) -> Scene {
@@ -40,10 +45,7 @@ fn scene(scripts: Vec<Vec<Script>>, change: impl FnOnce(&mut BalancerConfig)) ->
     config.lb_retries = 9;
     change(&mut config);
     let memory = Arc::new(Heap::new(layout(members.len())));
-    Scene {
-        balancer: Balancer::new(config, &NameCache::default(), memory, Layout::default(), None),
-        engines,
-    }
+    Scene { balancer: alone(config, memory), engines }
 }
 
 impl Scene {
@@ -388,7 +390,7 @@ fn busy_engine() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let answer_all = |mut stream: std::net::TcpStream| {
-        while crate::worker::testing::read_packet(&mut stream).is_some() {
+        while read_packet(&mut stream).is_some() {
             std::io::Write::write_all(&mut stream, &answer(b"")).unwrap();
         }
     };
@@ -412,7 +414,7 @@ fn who_comes_while_another_one_forces_the_members_is_served_as_well() {
     let mut config = balancer(&[only]);
     config.retries = 1;
     let memory = Arc::new(Heap::new(layout(1)));
-    let balancer = Balancer::new(config, &NameCache::default(), memory, Layout::default(), None);
+    let balancer = alone(config, memory);
     let buffers = Buffers::new(CLIENTS);
     let state = balancer.group.seat(0).unwrap().state;
     let barrier = std::sync::Barrier::new(CLIENTS);
@@ -437,4 +439,36 @@ fn who_comes_while_another_one_forces_the_members_is_served_as_well() {
         }
     });
     assert_eq!(refused.into_inner(), 0);
+}
+
+#[test]
+fn what_began_before_the_loads_did_adds_nothing_to_them() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut members = [member("a"), member("b")];
+    members[0].worker.target = crate::config::Target::Tcp {
+        host: "127.0.0.1".into(),
+        port: listener.local_addr().unwrap().port(),
+    };
+    members[1].activation = Activation::Disabled;
+    let mut config = balancer(&members);
+    config.method = BalanceMethod::Traffic;
+    let memory = Arc::new(Heap::new(layout(2)));
+    let balancer = alone(config, memory);
+    let load = || balancer.group.load(&balancer.group.seat(0).unwrap());
+    for is_new in [false, true] {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut stream, _) = listener.accept().unwrap();
+                read_packet(&mut stream);
+                if is_new {
+                    // The unit is another one from now on.
+                    balancer.forget_load();
+                }
+                std::io::Write::write_all(&mut stream, &answer(b"a")).unwrap();
+            });
+            let outcome = balancer.serve(&Buffers::new(1), &mut Client::get()).0;
+            assert_eq!(outcome, Outcome::Completed);
+        });
+        assert_eq!(load() == 0, is_new);
+    }
 }

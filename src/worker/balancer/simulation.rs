@@ -13,7 +13,7 @@ use super::state::Ending;
 use super::sticky::Session;
 use super::testing::{balancer, layout, member};
 use crate::config::balancer::{Activation, BalanceMethod, BalancerConfig, Member};
-use crate::shared::{Busy, Heap, Layout, State};
+use crate::shared::{Busy, Heap, Positions, State};
 
 /// Runs, and those of `misc/dev long`; the environment variable `JK_SEEDS` says otherwise.
 const SEEDS: u64 = 256;
@@ -469,7 +469,8 @@ fn nothing_happens_that_must_not() {
         let members = config.members.len();
         let memory = Arc::new(Heap::new(layout(members)));
         let every = Some(Duration::from_secs(MAINTAIN));
-        let group = || Group::new(config.clone(), memory.clone(), Layout::default(), every);
+        let at = Positions::first(members);
+        let group = || Group::new(config.clone(), memory.clone(), at.clone(), every);
         let groups: Vec<Group> = (0..PROCESSES).map(|_| group()).collect();
         let mut world = World::new(seed, members, random);
         let run = std::panic::AssertUnwindSafe(|| {

@@ -303,7 +303,8 @@ impl Group {
             return Vec::new();
         };
         let before = state.maintained.load(Ordering::Relaxed);
-        let is_due = before == 0 || before > now || now.saturating_sub(before) >= interval;
+        // Another process may have looked at the clock a moment later.
+        let is_due = before == 0 || now.abs_diff(before) >= interval;
         let (set, seen) = (Ordering::Relaxed, Ordering::Relaxed);
         if !is_due || state.maintained.compare_exchange(before, now, set, seen).is_err() {
             return Vec::new();
@@ -338,7 +339,8 @@ impl Group {
             _ => return None,
         };
         let since = seat.state.last_error_time.load(Ordering::Relaxed);
-        let is_due = now.saturating_sub(since) > limit.as_secs() || since > now;
+        // Who has failed a moment after this look at the clock has not rested.
+        let is_due = now.abs_diff(since) > limit.as_secs();
         if !is_due || !seat.state.change_state(from, State::Recover) {
             return None;
         }

@@ -8,7 +8,7 @@ use super::group::Group;
 use crate::config::WorkerName;
 use crate::config::balancer::{Activation, BalanceLock, BalanceMethod, BalancerConfig, Member};
 use crate::config::worker::Label;
-use crate::shared::{Heap, Layout};
+use crate::shared::{Heap, Layout, Positions};
 use crate::worker::testing::config;
 
 pub(crate) fn label(text: &str) -> Label {
@@ -63,5 +63,6 @@ pub(super) fn group(members: &[Member], change: impl FnOnce(&mut BalancerConfig)
     let mut config = balancer(members);
     change(&mut config);
     let memory = Arc::new(Heap::new(layout(members.len())));
-    Group::new(config, memory, Layout::default(), Some(Duration::from_secs(60)))
+    let at = Positions::first(members.len());
+    Group::new(config, memory, at, Some(Duration::from_secs(60)))
 }

@@ -228,9 +228,13 @@ fn engines_are_checked_by_one_process_of_all() {
     .start();
     wait_until("four children run", || httpd.child_pids().len() == 4);
     a.wait_until("five checks", |seen| seen.pings >= 5);
-    let (pings, seconds) = (a.seen().pings, begin.elapsed().as_secs());
+    let count = |engine: &Engine| {
+        let seen = engine.seen();
+        (seen.pings, seen.connections.len())
+    };
+    let ((pings, connections), seconds) = (count(&a), begin.elapsed().as_secs());
+    assert!(connections >= pings, "each on a connection of its own");
     assert!(pings <= usize::try_from(seconds).unwrap() + 2, "{pings} in {seconds} s");
-    assert_eq!(a.seen().max_open, 1, "each on a connection of its own");
     assert_eq!(b.seen().pings, 0);
     // Out and back without a request.
     a.refuse();
@@ -247,6 +251,38 @@ fn engines_are_checked_by_one_process_of_all() {
     }
     let before = a.seen().pings;
     a.wait_until("others go on", |seen| seen.pings >= before + 3);
+}
+
+#[test]
+fn an_engine_of_two_balancers_is_one_engine() {
+    let gate = Gate::default();
+    let (w, x) = (holding("w", &gate), holding("x", &gate));
+    let httpd = balanced(
+        &[("w", &w), ("x", &x)],
+        "worker.list=other\nworker.other.type=lb\nworker.other.balance_workers=x,w\n\
+         worker.w.max_inflight=1\nworker.w.health_check_interval=1\n\
+         worker.lb.recover_time=3600\nworker.other.recover_time=3600",
+    )
+    .mount("/other/*", "other")
+    .size(16, 1)
+    .start();
+    let mut held = hold(&httpd, "/hold;jsessionid=1.w");
+    w.wait_until("it is there", |seen| seen.requests.len() == 1);
+    assert!(is_refused(&get(&httpd, "/other/x;jsessionid=2.w")), "the limit is the engine's");
+    assert_eq!(get(&httpd, "/other/x;jsessionid=2.x").text(), "x");
+    gate.open();
+    assert_eq!(held.read_response("GET").text(), "w");
+    wait_until("there is room", || get(&httpd, "/other/x;jsessionid=2.w").text() == "w");
+    // One check tells both of them.
+    w.refuse();
+    for name in ["lb", "other"] {
+        assert!(httpd.wait_log(&format!("({name}) member_down: "), DEADLINE));
+    }
+    assert_eq!(httpd.jk_log().matches("(w) health_check_failed: ").count(), 1, "told once");
+    w.listen();
+    for name in ["lb", "other"] {
+        assert!(httpd.wait_log(&format!("({name}) member_up: "), DEADLINE));
+    }
 }
 
 /// A check that hangs holds up neither the others nor the end of a child.

@@ -134,6 +134,20 @@ fn two_engines_need_two_names() {
         ],
     );
     accepted(both("context=two"), &[]);
+    let vhost = "<VirtualHost *:81>\n</VirtualHost>";
+    let both = with(
+        &format!(
+            "{LINE} redirect=on\nJkIvyEngine conf/two worker=two context=two redirect=on\n{vhost}"
+        ),
+        "",
+    );
+    accepted(
+        both.file("conf/two/configuration/ivy.yaml", "Connector.AJP.Port: 8010\n"),
+        &[
+            "warning: conf/test.conf:2: JkIvyEngine: redirect=on has no effect: / leads to conf/test.conf:1; \
+           remove redirect=on",
+        ],
+    );
 }
 
 #[test]
@@ -208,6 +222,31 @@ fn open_doors_are_warned_of() {
     );
     let result = with(LINE, yaml).config("JkStrict On").config_test();
     assert!(!result.status.success() && said(&result).len() == 2, "{}", result.output);
+}
+
+#[test]
+fn mounts_without_the_line_of_their_engine_are_open() {
+    let host = |text: &str| {
+        format!(
+            "{LINE}\n<VirtualHost *:@PORT@>\nServerName a.test\nJkIvyEngine Off\n{text}\n</VirtualHost>"
+        )
+    };
+    let mount = "JkMount /ivy|/* AxonIvyEngine";
+    let result = with(&host(mount), "BaseUrl: http://a.test:@PORT@\n").private(YAML).config_test();
+    assert!(result.status.success(), "{}", result.output);
+    let expected = "conf/test.conf:5: JkMount: leads to the engine of conf/test.conf:1 where its line \
+                    does not count: /ivy/system is open there; write the JkIvyEngine line in this \
+                    server as well, in place of the mount, or add JkUnMount \"/ivy/system|/*\" \
+                    AxonIvyEngine";
+    assert!(said(&result).iter().any(|said| said.contains(expected)), "{}", result.output);
+    let closed = format!("{mount}\nJkUnMount \"/ivy/system|/*\" AxonIvyEngine");
+    for text in [closed.as_str(), LINE] {
+        let result =
+            with(&host(text).replace("JkIvyEngine Off\n", ""), "").private(YAML).config_test();
+        assert!(!result.output.contains("is open there"), "{}", result.output);
+    }
+    let result = with(&host(&closed), "").private(YAML).config_test();
+    assert!(!result.output.contains("is open there"), "{}", result.output);
 }
 
 #[test]
@@ -406,4 +445,20 @@ fn the_blocks_of_the_guide_load() {
     }
     assert_eq!(run, guide.matches("\n```").count() / 2);
     assert!(run > 7, "{run}");
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_no_missing_file() {
+    let httpd = with(LINE, "").start();
+    let link = httpd.path("conf/ivy/configuration/ivy.webserver.yaml");
+    std::os::unix::fs::symlink("nowhere", link).expect("symlink");
+    let result = httpd.config_test();
+    assert_eq!(
+        said(&result),
+        [
+            "conf/test.conf:1: JkIvyEngine: conf/ivy/configuration/ivy.webserver.yaml cannot be read: No \
+          such file or directory (os error 2); make it a file that the user who starts httpd can read"
+        ]
+    );
+    assert!(!result.status.success());
 }

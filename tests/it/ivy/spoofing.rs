@@ -1,6 +1,7 @@
 //! Attempts to be somebody else: the engine never sees a user whom httpd does not know, and never two.
 
 use super::users::{ALICE, BASIC, BASIC_MODULES, USERS, User, WRONG, user};
+use super::with;
 use crate::support::client::{Client, curl};
 use crate::support::engine::Engine;
 use crate::support::httpd::{Builder, Httpd, Module};
@@ -321,4 +322,34 @@ SetOutputFilter INCLUDES
         assert_eq!(user.is_some(), uri.starts_with("/ivy/"), "{uri}");
     }
     assert_eq!(seen.len(), 4, "{seen:?}");
+}
+
+/// Another worker for the same engine, or one that writes its host in another way, is no way round.
+#[test]
+fn an_engine_is_known_however_its_address_is_written() {
+    let engine = Engine::recording().start();
+    let port = engine.port();
+    let hosts = ["127.0.0.1", "LOCALHOST", "localhost", "::ffff:127.0.0.1"];
+    let names = ["a", "b", "c", "d"];
+    let mut lines = "JkIvyEngine conf/ivy\n".to_owned();
+    let mut workers = format!("worker.list={}\n", names.join(","));
+    for (name, host) in names.iter().zip(hosts) {
+        lines += &format!("JkMount /{name}/* {name}\n");
+        workers += &format!("worker.{name}.host={host}\nworker.{name}.port={port}\n");
+    }
+    let yaml =
+        format!("Connector.AJP.Port: {port}\nConnector.HTTP.Address: localhost\nSSO.Enabled: on\n");
+    let socket = lines.replace("conf/ivy", "conf/ivy socket=/run/none.sock");
+    for (lines, paths) in
+        [(lines, &["/ivy/x", "/a/x", "/b/x", "/c/x", "/d/x"][..]), (socket, &["/a/x", "/c/x"])]
+    {
+        let httpd = with(&lines, &yaml).workers(&workers).start();
+        for path in paths {
+            let before = engine.requests().len();
+            send(&httpd, get(path, "X-Forwarded-User: admin\r\n").as_bytes());
+            let request = engine.requests().pop().expect("a request");
+            assert_eq!((engine.requests().len(), request.uri()), (before + 1, *path));
+            assert_eq!(user(&request, HEADER).headers, [""; 0], "{path}");
+        }
+    }
 }

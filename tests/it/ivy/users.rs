@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{connector, with};
-use crate::support::client::{Client, Response, curl};
+use crate::support::client::{self, Client, Response, curl};
 use crate::support::engine::Engine;
 use crate::support::httpd::{Builder, Httpd, Module};
 use crate::support::packet::{Attr, Request};
@@ -324,4 +324,60 @@ fn error_pages_have_the_user_that_httpd_knows() {
     assert_eq!(request.uri(), "/page/500");
     let nobody = User { remote_user: None, auth_type: None, headers: Vec::new() };
     assert_eq!(user(&request, "X-User"), nobody);
+}
+
+/// httpd makes variables for CGI programs of the claimed name as well, which JkEnvVar may forward.
+#[test]
+fn variables_of_an_error_page_have_no_claimed_user() {
+    let engine = Engine::recording().start();
+    let httpd = Httpd::builder(Module::Ours)
+        .modules(&BASIC_MODULES)
+        .worker("w", &engine.endpoint())
+        .mount("/page/*", "w")
+        .mount("/app/*", "w")
+        .file("conf/users", USERS)
+        .config(
+            "ErrorDocument 401 /page/401\nJkEnvVar REMOTE_USER nobody\nJkEnvVar AUTH_TYPE\nJkEnvVar \
+             REDIRECT_REMOTE_USER nobody\nJkRemoteUserIndicator REMOTE_USER",
+        )
+        .vhost("same.test", &format!("JkMountCopy On\n<Location />\n{BASIC}</Location>"))
+        .vhost("other.test", &format!("JkMountCopy On\n<Location /app>\n{BASIC}</Location>"))
+        .start();
+    for (host, login, uri, expected) in [
+        ("same.test", WRONG, "/page/401", ["nobody", "nobody"]),
+        ("other.test", WRONG, "/page/401", ["nobody", "nobody"]),
+        ("same.test", ALICE, "/app/x", ["alice", "nobody"]),
+        ("other.test", ALICE, "/app/x", ["alice", "nobody"]),
+    ] {
+        Client::connect(httpd.vhost(host)).request("GET", "/app/x", &[login], b"");
+        let request = engine.requests().pop().expect("a request");
+        assert_eq!(request.uri(), uri);
+        let named = |wanted: &str| {
+            request.attributes.iter().find_map(|attribute| match attribute {
+                Attr::Named(Some(name), Some(value)) if name == wanted => Some(value.as_str()),
+                _ => None,
+            })
+        };
+        let seen = ["REMOTE_USER", "REDIRECT_REMOTE_USER"].map(|name| named(name).unwrap_or("-"));
+        assert_eq!(seen, expected, "{host} {uri}");
+        assert_eq!(named("AUTH_TYPE"), (uri == "/app/x").then_some("Basic"), "{host} {uri}");
+    }
+}
+
+/// A header that the configuration sets is no user whom httpd knows; a variable is one.
+#[test]
+fn who_sets_the_user_without_a_login() {
+    let engine = Engine::recording().start();
+    let yaml = format!("{}{SSO}", connector(&engine.endpoint()));
+    let httpd = with("JkIvyEngine conf/ivy", &yaml)
+        .modules(&["headers", "env"])
+        .vhost("header.test", "RequestHeader set X-Forwarded-User dave")
+        .vhost("variable.test", "SetEnv JK_REMOTE_USER dave")
+        .start();
+    for (host, expected) in [("header.test", None), ("variable.test", Some("dave"))] {
+        assert_eq!(client::get(httpd.vhost(host), "/ivy/x").status(), 200);
+        let user = user(&engine.requests().pop().expect("a request"), "X-Forwarded-User");
+        assert_eq!(user.remote_user.as_deref(), expected, "{host}");
+        assert_eq!(user.headers, owned(&expected.into_iter().collect::<Vec<_>>()), "{host}");
+    }
 }

@@ -63,6 +63,21 @@ fn only_those_who_may_see_it_do() {
 }
 
 #[test]
+fn a_page_may_load_and_send_nothing_elsewhere() {
+    let scene = Scene::start(Module::Ours, "");
+    let page = ask(&scene.httpd, "");
+    let policy = page.header("Content-Security-Policy").expect("a policy");
+    for part in ["default-src 'none'", "form-action 'self'", "frame-ancestors 'self'"] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    assert_eq!(page.header("X-Frame-Options"), Some("SAMEORIGIN"));
+    for query in ["", "mime=txt", "mime=json", "cmd=foo"] {
+        let answer = ask(&scene.httpd, query);
+        assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"), "{query}");
+    }
+}
+
+#[test]
 fn mod_status_shows_our_workers() {
     let engine = engine();
     let httpd = Httpd::builder(Module::Ours)

@@ -56,6 +56,7 @@ fn a_bad_value_changes_nothing() {
         ("w=one&vamps=99999999", &["max_packet_size: "]),
         ("w=lb&sw=*&vwf=3&vabl=-1", &["a: busy_limit: ", "b: busy_limit: "]),
         ("w=lb&att=nothing&val0=1", &["att is none of vwa, "]),
+        ("w=lb&vwa=D", &["no setting is named that such a worker has; those of members need sw"]),
     ] {
         let answer = ask(&scene.httpd, &format!("cmd=update&mime=prop&{query}"));
         assert_eq!(answer.status(), 400, "{query}");
@@ -111,6 +112,9 @@ fn another_site_changes_nothing() {
         (&[("Referer", "http://evil.example/jk")], 403),
         (&[("Referer", own.as_str()), ("Host", host.as_str())], 200),
         (&[], 200),
+        // What browsers send for the image of a page without referrer, where there is no TLS.
+        (&[("Accept-Language", "de"), ("User-Agent", "Mozilla/5.0"), ("Accept", "image/*")], 403),
+        (&[("Accept-Language", "de"), ("Sec-Fetch-Site", "none")], 200),
     ] {
         assert_eq!(status("GET", update, headers, ""), expected, "{headers:?}");
     }
@@ -122,6 +126,8 @@ fn another_site_changes_nothing() {
     let body = format!("cmd=update&w=lb&vlr=8&token={token}");
     assert_eq!(status("POST", "/jk", &form, &body), 200);
     assert!(shows(&scene, "cmd=show&w=lb", "worker.lb.retries=8"));
+    let silent = [form[0], ("Accept-Language", "de")];
+    assert_eq!(status("POST", "/jk", &silent, &body), 200);
     let long = format!("{body}&x={}", "y".repeat(100_000));
     assert_eq!(status("POST", "/jk", &form, &long), 413);
 }

@@ -9,6 +9,7 @@ mod counters;
 mod document;
 mod formats;
 mod json;
+mod lasting;
 
 use crate::support::client::{self, Client, Response};
 use crate::support::engine::{Action, Engine};
