@@ -97,24 +97,29 @@ pub(super) fn label(bytes: &[u8]) -> String {
     unicode(bytes).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-/// As a value of the text format: as it is, or where it would not end where it ends, in quotes with
+/// Adds a value of the text format: as it is, or where it would not end where it ends, in quotes with
 /// escapes. `is_quoted`: it is in quotes anyway.
-pub(super) fn text(bytes: &[u8], is_quoted: bool) -> Vec<u8> {
+pub(super) fn text(into: &mut Vec<u8>, bytes: &[u8], is_quoted: bool) {
     let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"\\".contains(byte) || *byte >= 0x80;
-    if !is_quoted && bytes.iter().all(is_plain) {
-        return bytes.to_vec();
+    let is_all_plain = bytes.iter().all(|byte| is_plain(byte) || is_quoted && *byte == b' ');
+    if is_all_plain && !is_quoted {
+        into.extend_from_slice(bytes);
+        return;
     }
-    let mut escaped = vec![b'"'];
-    for byte in bytes {
-        match byte {
-            b'"' | b'\\' => escaped.extend([b'\\', *byte]),
-            b' ' => escaped.push(b' '),
-            byte if is_plain(byte) => escaped.push(*byte),
-            byte => escaped.extend(format!("\\x{byte:02x}").bytes()),
+    into.push(b'"');
+    if is_all_plain {
+        into.extend_from_slice(bytes);
+    } else {
+        for byte in bytes {
+            match byte {
+                b'"' | b'\\' => into.extend_from_slice(&[b'\\', *byte]),
+                b' ' => into.push(b' '),
+                byte if is_plain(byte) => into.push(*byte),
+                byte => into.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
+            }
         }
     }
-    escaped.push(b'"');
-    escaped
+    into.push(b'"');
 }
 
 /// As the value of a property.
@@ -162,9 +167,15 @@ mod tests {
     fn other_formats_too() {
         assert_eq!(json(b"a\"\\\n</script>\x01\xff"), r#""a\"\\\u000a\u003c/script>\u0001\\xff""#);
         assert_eq!(label(b"a\"\\\n\xff"), r#"a\"\\\n\\xff"#);
-        assert_eq!(text(b"node1", false), b"node1");
-        assert_eq!(text(b"node1", true), b"\"node1\"");
-        assert_eq!(text(b"a \"b\"\n", false), br#""a \"b\"\x0a""#);
+        let text = |bytes: &[u8], is_quoted| {
+            let mut into = b"x=".to_vec();
+            text(&mut into, bytes, is_quoted);
+            into
+        };
+        assert_eq!(text(b"node1", false), b"x=node1");
+        assert_eq!(text(b"node 1", true), b"x=\"node 1\"");
+        assert_eq!(text(b"a \"b\"\n", false), br#"x="a \"b\"\x0a""#);
+        assert_eq!(text(b"a b", false), b"x=\"a b\"");
         assert_eq!(property_value(b" a=b\\c\n\0"), br"\ a=b\\c\n\u0000");
         assert_eq!(property_key(b"#a b=c:d"), br"\#a\ b\=c\:d");
     }

@@ -21,7 +21,7 @@ pub fn write(snapshot: &Snapshot<'_>, is_short: bool) -> Vec<u8> {
         if is_short {
             section.extend(b"JkWorker: name=");
             let names: Vec<&[u8]> = names.into_iter().filter(|name| !name.is_empty()).collect();
-            section.extend(text(&names.join(&b"."[..]), false));
+            text(&mut section, &names.join(&b"."[..]), false);
             let rest = format!(
                 " state={state} activation={act} busy={busy} accessed={used} errors={errors} \
                  connected={connected}\n"

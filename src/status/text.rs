@@ -16,13 +16,13 @@ pub(super) fn write(status: &StatusConfig, document: &Document<'_>) -> Vec<u8> {
             workers(&mut text, status, &part);
         }
         if let Shown::Configuration { entries, .. } = shown {
-            text.extend(b"Configuration:\n");
+            text.extend_from_slice(b"Configuration:\n");
             properties::entries(&mut text, entries);
         }
     }
     let (kind, message) = document.result();
-    text.extend(format!("Result: type={kind} message=").bytes());
-    text.extend(escape::text(message.as_bytes(), true));
+    text.extend_from_slice(format!("Result: type={kind} message=").as_bytes());
+    escape::text(&mut text, message.as_bytes(), true);
     text.push(b'\n');
     text
 }
@@ -33,21 +33,31 @@ fn count<'a>(number: usize) -> (&'a str, Vec<u8>) {
 
 /// One line. `before`: what comes first, written already.
 fn line(text: &mut Vec<u8>, title: &str, fields: &[Field<'_>], before: &[(&str, Vec<u8>)]) {
-    text.extend(title.bytes());
+    let key = |text: &mut Vec<u8>, name: &str| {
+        text.push(b' ');
+        text.extend_from_slice(name.as_bytes());
+        text.push(b'=');
+    };
+    text.extend_from_slice(title.as_bytes());
     for (name, value) in before {
-        text.extend(format!(" {name}=").bytes());
-        text.extend(value);
+        key(text, name);
+        text.extend_from_slice(value);
     }
     for field in fields {
-        text.extend(format!(" {}=", field.name).bytes());
-        text.extend(escape::text(&field.value, field.quotes == Quotes::Quoted));
+        key(text, field.name);
+        escape::text(text, &field.value, field.quotes == Quotes::Quoted);
     }
     text.push(b'\n');
 }
 
 fn head(text: &mut Vec<u8>, shown: &Shown<'_>) {
     let head = shown.head();
-    let name = escape::text(head.server_name, false);
+    let escaped = |value: &[u8], is_quoted| {
+        let mut text = Vec::new();
+        escape::text(&mut text, value, is_quoted);
+        text
+    };
+    let name = escaped(head.server_name, false);
     let port = head.server_port.to_string().into_bytes();
     line(text, "Server:", &[], &[("name", name), ("port", port)]);
     if shown.has_software() {
@@ -58,7 +68,7 @@ fn head(text: &mut Vec<u8>, shown: &Shown<'_>) {
             ("unix", head.now.to_string().into_bytes()),
         ];
         line(text, "Time:", &[], &time);
-        let software = escape::text(head.software, true);
+        let software = escaped(head.software, true);
         let version = VERSION.as_bytes().to_vec();
         line(text, "Software:", &[], &[("web_server", software), ("jk_version", version)]);
     }
