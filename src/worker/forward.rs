@@ -3,48 +3,29 @@
 #![forbid(unsafe_code)]
 
 use std::fmt::Display;
-use std::process;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::ajp13::Worker;
 use super::buffers::{Buffers, Lent};
-use super::endpoint::{Connection, Open};
+use super::endpoint::Connection;
 use super::error::{Failure, Phase, PingError};
 use super::exchange::{Drive, Finished, Progress, Response, Sending, Timeouts};
-use super::pool::{Pool, Slot};
+use super::pool::Slot;
 use super::prepare::{Routing, encode};
 use super::recovery;
 use super::tally;
 use super::upload::append_body;
 use crate::ajp::exchange::{CloseReason, Exchange, Verdict};
-use crate::config::{Ajp13Config, Target, WorkerName};
 use crate::host::{BodyError, Request, ResponseError};
 use crate::jk_log;
 use crate::log::Level;
-use crate::net::{ConnectError, Connector, IdleState, NameCache, Names, Notice};
-use crate::shared::requests::{Count, Ticket, take};
-use crate::shared::{Admission, Busy, Memory, WorkerState};
+use crate::net::{ConnectError, Connector, IdleState, Notice};
+use crate::shared::requests::Count;
+use crate::shared::{Admission, Busy};
 
 /// Longest wait for the CPONG of a member that may not work, where ping_timeout is 0.
 const DOUBTED: Duration = Duration::from_secs(10);
-
-/// One configured worker with its connections in this process.
-#[derive(Debug)]
-pub struct Worker {
-    config: Ajp13Config,
-    pool: Arc<Pool>,
-    peer: String,
-    pub(super) names: Arc<Names>,
-    memory: Arc<dyn Memory>,
-    pub(super) position: usize,
-    process: u32,
-    /// Where a free record for the next request is likely to be.
-    turn: AtomicUsize,
-    pub(super) open: Arc<Open>,
-    /// Held by the thread that looks after the idle connections.
-    pub(super) upkeep: Mutex<()>,
-}
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,122 +43,6 @@ pub enum Outcome {
     ClientGone,
     /// The web server has answered by itself while the body was read.
     Answered,
-}
-
-impl Worker {
-    /// A worker of this process without connections, at a position of `memory`.
-    pub fn new(
-        config: Ajp13Config,
-        names: Names,
-        memory: Arc<dyn Memory>,
-        position: usize,
-    ) -> Self {
-        Self {
-            pool: Arc::new(Pool::new(config.pool_size)),
-            peer: config.target.to_string(),
-            names: Arc::new(names),
-            config,
-            open: Open::new(Arc::clone(&memory), position),
-            memory,
-            position,
-            process: process::id(),
-            turn: AtomicUsize::new(position),
-            upkeep: Mutex::default(),
-        }
-    }
-
-    /// The same worker with other settings: with the same connections, unless its engine is now
-    /// elsewhere.
-    pub(super) fn renew(&self, config: Ajp13Config) -> Self {
-        let is_moved = config.target != self.config.target;
-        let (pool, names) = if is_moved {
-            let names = NameCache::default().names(&config.target, &config.connect);
-            (Arc::new(Pool::new(config.pool_size)), Arc::new(names))
-        } else {
-            (Arc::clone(&self.pool), Arc::clone(&self.names))
-        };
-        Self {
-            pool,
-            peer: config.target.to_string(),
-            names,
-            config,
-            open: Arc::clone(&self.open),
-            memory: Arc::clone(&self.memory),
-            position: self.position,
-            process: self.process,
-            turn: AtomicUsize::new(self.turn.load(Ordering::Relaxed)),
-            upkeep: Mutex::default(),
-        }
-    }
-
-    /// Closes the idle connections that another worker, which takes the place of this one, does
-    /// not take over.
-    pub(super) fn leave_to(&self, next: &Self) {
-        if !Arc::ptr_eq(&self.pool, &next.pool) {
-            self.pool.close_idle();
-        }
-    }
-
-    /// Counts a request in among those that it is serving. Returns how many there are now. `None`
-    /// where there is no record for it, as many old children are still busy after restarts: what no
-    /// repair could tell from the trace of a killed process is not counted.
-    fn enter(&self) -> Option<(Busy<'_>, u32)> {
-        let ticket = self.ticket(Count::Busy(self.position))?;
-        self.state().map(|state| state.enter(Some(ticket)))
-    }
-
-    /// Counts the connections of this process out, which is about to end. Waits for nobody.
-    pub fn end(&self) {
-        self.open.end();
-    }
-
-    /// A record that tells others about a request, should this process be killed.
-    pub(super) fn ticket(&self, count: Count) -> Option<Ticket<'_>> {
-        let start = self.turn.fetch_add(1, Ordering::Relaxed);
-        take(self.memory.requests(), start, self.process, count)
-    }
-
-    /// Whether it has as many requests as it may (`max_inflight`).
-    fn is_full(&self) -> bool {
-        self.state().is_some_and(|state| state.inflight.is_full(self.config.max_inflight))
-    }
-
-    /// What all processes see of it.
-    pub fn state(&self) -> Option<&WorkerState> {
-        self.memory.workers().get(self.position)
-    }
-
-    /// The worker's settings.
-    pub fn config(&self) -> &Ajp13Config {
-        &self.config
-    }
-
-    /// Where its connections go, as far as this process knows.
-    pub fn address(&self) -> Option<String> {
-        let Ajp13Config { target, connect, .. } = &self.config;
-        match target {
-            Target::Tcp { port, .. } => {
-                self.names.address(*port, connect.prefer_ipv6).map(|address| address.to_string())
-            }
-            Target::Never { .. } => None,
-            #[cfg(unix)]
-            Target::Unix(path) => Some(path.display().to_string()),
-        }
-    }
-
-    /// The worker's pool.
-    pub fn pool(&self) -> &Pool {
-        &self.pool
-    }
-
-    /// Where its engine is, for the log.
-    pub(super) fn peer(&self) -> &str {
-        &self.peer
-    }
-
-    fn name(&self) -> &WorkerName {
-        &self.config.name
-    }
 }
 
 /// A request that goes from engine to engine until one answers.

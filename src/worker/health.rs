@@ -13,10 +13,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use super::ajp13::Worker;
 use super::balancer::Balancer;
 use super::endpoint::Connection;
 use super::error::{Failure, PingError};
-use super::forward::Worker;
 use crate::config::{ConnectOptions, Target};
 use crate::jk_log;
 use crate::log::{Level, Log};

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use arc_swap::ArcSwap;
 use thiserror::Error;
 
+use super::ajp13::Worker;
 use super::balancer::Balancer;
-use super::forward::Worker;
 use crate::config::edit::{Change, Edit, Key, Refusal, decode, effective, encode, merge};
 use crate::config::text::quoted;
 use crate::config::{WorkerConfig, WorkerName};

@@ -6,9 +6,9 @@ use std::sync::TryLockError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::ajp13::Worker;
 use super::endpoint::Connection;
 use super::error::PingError;
-use super::forward::Worker;
 use crate::config::Ajp13Config;
 use crate::jk_log;
 use crate::log::{Level, Log};

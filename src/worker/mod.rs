@@ -5,6 +5,7 @@
 //! prepare      the request as a packet                      headers   which headers pass
 //! exchange     one request and its answer on a connection
 //! upload       the request body on its way                  head      what follows from a status
+//! ajp13        a worker that is one engine
 //! balancer     a worker that is several: whose turn it is, and what if it fails
 //! live         settings that change while requests are served
 //! pool         connections of one worker in one process     endpoint  one connection
@@ -18,6 +19,7 @@
 //! Knows a web server only through [`crate::host`].
 #![forbid(unsafe_code)]
 
+mod ajp13;
 pub mod balancer;
 pub mod buffers;
 mod endpoint;
@@ -42,9 +44,10 @@ pub(crate) mod testing;
 mod upload;
 pub mod uri;
 
+pub use ajp13::Worker;
 pub use balancer::Balancer;
 pub use error::{Failure, Phase};
-pub use forward::{Outcome, Worker, serve};
+pub use forward::{Outcome, serve};
 pub use health::{Checks, Engine};
 pub use live::{EditError, Live};
 pub use maintenance::Schedule;

@@ -4,10 +4,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::ajp13::Worker;
 use super::endpoint::Connection;
 use super::error::{Failure, PingError};
 use super::exchange::count as bytes;
-use super::forward::{Outcome, Worker};
+use super::forward::Outcome;
 use crate::ajp::message::{CPING, CPONG};
 use crate::shared::WorkerState;
 

@@ -20,9 +20,10 @@ use crate::log::{Level, Log};
 use crate::net::NameCache;
 use crate::shared::requests::Count;
 use crate::shared::{Admission, BalancerState, Memory, Positions, State};
+use crate::worker::ajp13::Worker;
 use crate::worker::buffers::Buffers;
 use crate::worker::error::Failure;
-use crate::worker::forward::{Outcome, Parcel, Serving, Worker};
+use crate::worker::forward::{Outcome, Parcel, Serving};
 use crate::worker::health::Engine;
 use crate::worker::prepare::Routing;
 
