@@ -4,10 +4,12 @@
 //! All decisions follow from a seed, which is printed; `JK_SEED` gives it again. The full counts run with
 //! `JK_LONG=1` (`misc/dev long`), the soak itself with `misc/dev soak MINUTES`.
 
+mod abuse;
 mod chart;
 mod content;
 mod engine;
 mod http2;
+mod killed;
 mod run;
 mod traffic;
 mod watch;

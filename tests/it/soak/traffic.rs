@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::content::{Wish, chunked, head};
 use super::http2::{self, Http2, Order};
@@ -107,6 +107,7 @@ pub(super) struct Traffic {
     pub(super) tls: String,
     pub(super) over: AtomicBool,
     pub(super) weather: Weather,
+    begun: Instant,
     tally: Mutex<BTreeMap<(Kind, Outcome), u64>>,
     wrong: Mutex<Vec<String>>,
 }
@@ -125,6 +126,7 @@ impl Traffic {
             tls,
             over: AtomicBool::new(false),
             weather: Weather::default(),
+            begun: Instant::now(),
             tally: Mutex::default(),
             wrong: Mutex::default(),
         }
@@ -142,7 +144,8 @@ impl Traffic {
         let outcome = match outcome {
             Outcome::Wrong(what) => {
                 let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-                wrong.push(format!("{kind:?}: {what}"));
+                let at = self.begun.elapsed().as_secs_f64();
+                wrong.push(format!("after {at:.1} s, {kind:?}: {what}"));
                 Outcome::Wrong(String::new())
             }
             outcome => outcome,
