@@ -442,7 +442,7 @@ fn abuse_all(mpm: Mpm, requests: usize) {
         for client in 0..CLIENTS as u64 {
             let (httpd, found) = (&httpd, &found);
             scope.spawn(move || {
-                let mut random = Random::new(seed.wrapping_add(client << 40));
+                let mut random = Random::new(seed.wrapping_add(client << 40) ^ (mpm as u64) << 60);
                 let mut asked = 0;
                 while asked < requests.div_ceil(CLIENTS) {
                     asked += abuse(httpd, found, &mut random);
