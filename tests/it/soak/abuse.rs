@@ -18,7 +18,7 @@ use crate::support::engine::{Action, Conn, Engine};
 use crate::support::httpd::{Httpd, Module, Mpm};
 use crate::support::packet::{self, Request};
 use crate::support::random::Random;
-use crate::support::wait_until;
+use crate::support::{dawdle, wait_until};
 
 const CLIENTS: usize = 8;
 
@@ -170,7 +170,7 @@ fn engine_answer(conn: &mut Conn, request: &Request) -> io::Result<Action> {
                 packets.push(more);
             } else {
                 conn.send(&packets.concat())?;
-                std::thread::sleep(Duration::from_millis(random.below(30) as u64));
+                dawdle(Duration::from_millis(random.below(30) as u64));
                 // Nobody may be there any more.
                 let _ = conn.send(&more);
                 return Ok(Action::Keep);
@@ -192,7 +192,7 @@ fn engine_answer(conn: &mut Conn, request: &Request) -> io::Result<Action> {
         action = random.pick(&[Action::Close, Action::Reset]);
     }
     if random.one_in(4) {
-        std::thread::sleep(Duration::from_millis(random.below(40) as u64));
+        dawdle(Duration::from_millis(random.below(40) as u64));
     }
     if random.one_in(3) {
         conn.send_split(&bytes, 1 + random.below(700))?;
@@ -382,7 +382,7 @@ fn abuse(httpd: &Httpd, found: &Found, random: &mut Random) -> usize {
         Ask::SlowSender => {
             let bytes = request(wish, random);
             for part in bytes.chunks(1 + bytes.len() / (1 + random.below(8))) {
-                std::thread::sleep(Duration::from_millis(random.below(40) as u64));
+                dawdle(Duration::from_millis(random.below(40) as u64));
                 if client.send(part).is_err() {
                     break;
                 }
@@ -391,7 +391,7 @@ fn abuse(httpd: &Httpd, found: &Found, random: &mut Random) -> usize {
         Ask::SlowReader => {
             wish = Wish { length: 200_000, ..page(random) };
             let _ = client.send(&request(wish, random));
-            std::thread::sleep(Duration::from_millis(random.below(200) as u64));
+            dawdle(Duration::from_millis(random.below(200) as u64));
         }
         Ask::Garbage => {
             let bytes: Vec<u8> = (0..1 + random.below(300)).map(|_| random.next() as u8).collect();

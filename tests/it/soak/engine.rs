@@ -10,7 +10,7 @@ use crate::support::engine::{Action, Conn, Engine};
 use crate::support::packet::{self, Request};
 use crate::support::process::{self, Target};
 use crate::support::random::Random;
-use crate::support::{Endpoint, ReservedPort, wait_until};
+use crate::support::{Endpoint, ReservedPort, dawdle, wait_until};
 
 /// Tells a process of this program where to listen.
 const ADDRESS: &str = "JK_ENGINE_ADDRESS";
@@ -102,7 +102,7 @@ pub(super) fn answer(conn: &mut Conn, request: &Request) -> io::Result<Action> {
     let headers: &[(&str, &str)] =
         if random.one_in(2) { &[("Content-Length", &length)] } else { &[] };
     if random.one_in(8) {
-        std::thread::sleep(Duration::from_millis(random.below(30) as u64));
+        dawdle(Duration::from_millis(random.below(30) as u64));
     }
     let gives_up = random.one_in(50);
     let mut packets = packet::send_headers(200, "OK", headers);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::content::{Wish, head};
 use super::engine::EngineProcess;
@@ -16,7 +17,7 @@ use crate::support::client::{self, Client};
 use crate::support::httpd::{Httpd, Module, Mpm};
 use crate::support::process::{self, Target};
 use crate::support::random::Random;
-use crate::support::{DEADLINE, Endpoint, eventually, wait_until};
+use crate::support::{DEADLINE, Endpoint, dawdle, eventually, wait_until};
 
 const CLIENTS: u64 = 6;
 
@@ -237,8 +238,7 @@ fn a_parent_that_is_killed_leaves_nothing_behind() {
             let orphans = httpd.kill_parent();
             if random.one_in(2) {
                 // They go on for a while.
-                let _ =
-                    eventually(std::time::Duration::from_millis(random.below(50) as u64), || false);
+                dawdle(Duration::from_millis(random.below(50) as u64));
             }
             for orphan in &orphans {
                 process::signal(Target::Process(*orphan), libc::SIGKILL);

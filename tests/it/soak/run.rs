@@ -17,7 +17,7 @@ use crate::support::httpd::{Httpd, Module};
 use crate::support::process;
 use crate::support::random::Random;
 use crate::support::tomcat::Tomcat;
-use crate::support::{Endpoint, wait_until};
+use crate::support::{Endpoint, dawdle, wait_until};
 
 /// Processes of httpd that serve, and threads of each.
 const PROCESSES: u32 = 2;
@@ -158,7 +158,7 @@ fn break_engines(
         let end = Instant::now()
             + Duration::from_millis(random.below(most.as_millis() as usize) as u64 + 200);
         while Instant::now() < end && !is_over() {
-            std::thread::sleep(Duration::from_millis(20));
+            dawdle(Duration::from_millis(20));
         }
     };
     loop {
@@ -256,13 +256,13 @@ fn soak(plan: &Plan) -> Report {
             while !traffic.over.load(Ordering::SeqCst) {
                 let generation = generation.load(Ordering::SeqCst);
                 samples.push(take_sample(pid, ports, traffic, generation, begun));
-                std::thread::sleep(Duration::from_secs(1));
+                dawdle(Duration::from_secs(1));
             }
             samples
         });
         let mut next = plan.restart_every;
         while begun.elapsed() < plan.time && traffic.wrong().len() < 20 {
-            std::thread::sleep(Duration::from_millis(50));
+            dawdle(Duration::from_millis(50));
             if begun.elapsed() > next && next < plan.restarts_until {
                 let at = begun.elapsed().as_secs_f64();
                 traffic.weather.restart();

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::content::{Wish, chunked, head};
 use super::http2::{self, Http2, Order};
 use crate::support::client::{Client, NoResponse};
+use crate::support::dawdle;
 use crate::support::random::Random;
 
 /// What a client does.
@@ -185,7 +186,7 @@ impl Traffic {
                 80..90 => self.abort(&mut random),
                 _ => self.http2(&mut random),
             }
-            std::thread::sleep(Duration::from_millis(random.below(80) as u64));
+            dawdle(Duration::from_millis(random.below(80) as u64));
         }
     }
 
@@ -211,7 +212,7 @@ impl Traffic {
                 }
             };
             self.judge(Kind::Tls, wish, outcome, before, false);
-            std::thread::sleep(Duration::from_millis(200 + random.below(400) as u64));
+            dawdle(Duration::from_millis(200 + random.below(400) as u64));
         }
     }
 
@@ -260,7 +261,7 @@ impl Traffic {
         let wish = Wish { length: 20_000 + random.below(300_000), ..page(random) };
         let (before, mut client) = (self.weather.now(), Client::connect(self.addr));
         let _ = client.send(head(wish, "Connection: close\r\n").as_bytes());
-        std::thread::sleep(Duration::from_millis(random.below(300) as u64));
+        dawdle(Duration::from_millis(random.below(300) as u64));
         let mut pauses = 30;
         let outcome = match client.read_head() {
             Ok(head) => {
@@ -269,7 +270,7 @@ impl Traffic {
                     body.extend_from_slice(data);
                     if pauses > 0 {
                         pauses -= 1;
-                        std::thread::sleep(Duration::from_millis(10));
+                        dawdle(Duration::from_millis(10));
                     }
                 });
                 compare(wish, head.status, &body, end.is_ok_and(|end| end.is_complete()))
@@ -287,7 +288,7 @@ impl Traffic {
             if client.send(part).is_err() {
                 break;
             }
-            std::thread::sleep(Duration::from_millis(random.below(60) as u64));
+            dawdle(Duration::from_millis(random.below(60) as u64));
         }
         let outcome = read(&mut client, wish).0;
         self.judge(Kind::SlowSender, wish, outcome, before, false);
@@ -324,7 +325,7 @@ impl Traffic {
                 let _ = client.read_some(most.min(200));
             }
         } else if random.one_in(2) {
-            std::thread::sleep(Duration::from_millis(random.below(20) as u64));
+            dawdle(Duration::from_millis(random.below(20) as u64));
         }
         if random.one_in(2) {
             client.abort();
