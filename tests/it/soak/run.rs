@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::chart::{self, Event, Line, Panel};
-use super::content::JSP;
+use super::content::{JSP, Wish};
 use super::engine::EngineProcess;
 use super::seed;
 use super::traffic::{Kind, Outcome, Traffic};
@@ -303,6 +303,10 @@ fn at_the_end(httpd: &mut Httpd, ports: &[u16], plan: &Plan, restarts: usize) ->
         }
     };
     let is_settled = crate::support::eventually(crate::support::DEADLINE, || {
+        // A member that failed is tried with a request.
+        for _ in ports {
+            client::get(addr, &Wish { token: 1, length: 1, upload: None }.target());
+        }
         let status = status(addr);
         last = (sum(&status, "busy"), sum(&status, "connected"), watch::connections(ports));
         are_all_sound(&status)
