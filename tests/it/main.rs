@@ -27,5 +27,6 @@ mod mapping;
 mod package;
 mod policy;
 mod pool;
+mod soak;
 mod status;
 mod support;

@@ -406,6 +406,33 @@ impl Httpd {
         assert!(restarted && ended.is_none(), "no restart: {ended:?}");
     }
 
+    /// Kills the parent alone and returns the children, which go on: nobody else ends them. See
+    /// [`Httpd::start_again`].
+    pub(crate) fn kill_parent(&mut self) -> Vec<u32> {
+        // Stopped, it starts no further ones while they are counted.
+        process::signal(Target::Process(self.pid()), libc::SIGSTOP);
+        let children = self.child_pids();
+        process::signal(Target::Process(self.pid()), libc::SIGKILL);
+        self.ended = Some(self.child.wait().expect("waitpid"));
+        children
+    }
+
+    /// Starts it at the same place once it has ended.
+    #[track_caller]
+    pub(crate) fn start_again(&mut self) {
+        assert!(self.ended.is_some(), "httpd runs");
+        let before = self.error_log().matches(READY).count();
+        self.child = self.site.spawn();
+        self.ended = None;
+        let mut ended = None;
+        let ready = eventually(DEADLINE, || {
+            ended = self.child.try_wait().expect("waitpid");
+            ended.is_some() || self.error_log().matches(READY).count() > before
+        });
+        self.ended = ended;
+        assert!(ready && ended.is_none(), "no start: {ended:?}");
+    }
+
     /// Runs `httpd -t` with its configuration as it now is on disk.
     pub(crate) fn config_test(&self) -> Refusal {
         self.site.config_test()

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -102,12 +102,16 @@ impl Site {
         command
     }
 
-    pub(super) fn start(self) -> Result<Httpd, Refusal> {
+    pub(super) fn spawn(&self) -> Child {
         let mut command = self.command();
         command.args(["-D", "FOREGROUND"]);
         // SIGTERM lets httpd take its children along.
-        let child = process::spawn(command, libc::SIGTERM)
-            .unwrap_or_else(|error| panic!("{}: {error}", INSTALL.program.display()));
+        process::spawn(command, libc::SIGTERM)
+            .unwrap_or_else(|error| panic!("{}: {error}", INSTALL.program.display()))
+    }
+
+    pub(super) fn start(self) -> Result<Httpd, Refusal> {
+        let child = self.spawn();
         let mut httpd = Httpd { site: self, child, ended: None };
         let mut ready = false;
         eventually(DEADLINE, || {
