@@ -19,6 +19,7 @@ mod build;
 mod checklist;
 mod compliance;
 mod config;
+mod cost;
 mod decode;
 mod faults;
 mod harness;

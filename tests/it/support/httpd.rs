@@ -2,6 +2,7 @@
 
 mod site;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -114,6 +115,7 @@ pub(crate) struct Builder {
     jk_log_level: Option<String>,
     files: Vec<(PathBuf, Vec<u8>)>,
     private: Vec<PathBuf>,
+    environment: Vec<(String, OsString)>,
 }
 
 impl Builder {
@@ -210,6 +212,12 @@ impl Builder {
         self
     }
 
+    /// Variables that its processes are started with.
+    pub(crate) fn env(mut self, variables: impl IntoIterator<Item = (String, OsString)>) -> Self {
+        self.environment.extend(variables);
+        self
+    }
+
     /// Starts it and waits until it serves. Panics with its logs if it does not.
     #[track_caller]
     pub(crate) fn start(self) -> Httpd {
@@ -276,6 +284,7 @@ impl Httpd {
             jk_log_level: Some("info".into()),
             files: Vec::new(),
             private: Vec::new(),
+            environment: Vec::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What an httpd is started from: its ServerRoot, its configuration, its ports.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
@@ -19,6 +20,7 @@ pub(super) struct Site {
     pub(super) main6: Option<ReservedPort>,
     pub(super) tls: Option<ReservedPort>,
     pub(super) vhosts: Vec<(String, ReservedPort)>,
+    environment: Vec<(String, OsString)>,
 }
 
 impl Site {
@@ -34,6 +36,7 @@ impl Site {
                 .iter()
                 .map(|(name, _)| (name.clone(), ReservedPort::v4()))
                 .collect(),
+            environment: builder.environment.clone(),
         };
         for dir in ["conf", "logs", "run", "htdocs"] {
             std::fs::create_dir(site.path(dir)).expect("mkdir");
@@ -96,6 +99,7 @@ impl Site {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("LANG", "C")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output())
             .stderr(output());
