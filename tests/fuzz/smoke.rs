@@ -11,7 +11,7 @@ use std::path::Path;
 use targets::TARGETS;
 
 /// Changed inputs for each target.
-const CHANGED: usize = 4000;
+const CHANGED: usize = 1500;
 
 /// SplitMix64: the same numbers everywhere.
 struct Random(u64);

@@ -1,3 +1,4 @@
+//! Modules: src/ajp/frame.rs src/ajp/exchange.rs src/ajp/message.rs
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::chunks(data));

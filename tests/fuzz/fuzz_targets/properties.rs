@@ -1,3 +1,4 @@
+//! Modules: src/config/*.rs
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::properties(data));

@@ -14,9 +14,8 @@ use super::memory;
 const MAX: usize = 8192;
 
 /// Content-Length as an engine may write it.
-const LENGTHS: [&str; 9] = [
-    "0", "5", "100", "20000", "9223372036854775807", "-1", "9223372036854775808", "1x", "",
-];
+const LENGTHS: [&str; 9] =
+    ["0", "5", "100", "20000", "9223372036854775807", "-1", "9223372036854775808", "1x", ""];
 
 /// A packet of the engine.
 enum Packet {
@@ -252,7 +251,9 @@ impl Run {
         let model = &self.model;
         assert!(model.status.is_some(), "an end without a status");
         let has_excess = !model.has_no_body() && model.length.is_some_and(|l| model.offered > l);
-        if !model.has_no_body() && let Some(length) = model.length {
+        if !model.has_no_body()
+            && let Some(length) = model.length
+        {
             assert_eq!(model.body, length, "a body that is too short");
         }
         let is_uploaded = match self.upload {

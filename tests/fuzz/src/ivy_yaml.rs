@@ -28,8 +28,11 @@ pub fn ivy_yaml(data: &[u8]) {
         EngineFiles::read(Source { name: "ivy", text: ivy }, web_server, &mut problems)
     });
     let place = Place::new("c", 1);
-    let words: Vec<Vec<u8>> =
-        words.split(|byte| matches!(byte, b' ' | b'\n')).filter(|w| !w.is_empty()).map(Into::into).collect();
+    let words: Vec<Vec<u8>> = words
+        .split(|byte| matches!(byte, b' ' | b'\n'))
+        .filter(|w| !w.is_empty())
+        .map(Into::into)
+        .collect();
     let line = EngineLine::parse(PathBuf::from("/ivy"), &words, &place, &mut problems);
     checked(&files);
     if let Some(line) = &line {
@@ -93,7 +96,8 @@ fn connected(engine: &Engine<'_>, problems: &mut Problems) {
     let redirect = engine.redirect();
     assert!(redirect.is_none_or(|to| to.starts_with(b"/") && to.ends_with(b"/") && to.len() > 2));
     engine.check(problems);
-    for text in ["", "worker.list=b\nworker.AxonIvyEngine.host=h\nworker.AxonIvyEngine.secret=s\n"] {
+    for text in ["", "worker.list=b\nworker.AxonIvyEngine.host=h\nworker.AxonIvyEngine.secret=s\n"]
+    {
         let mut properties = Properties::new();
         properties.read_text(text.as_bytes(), "w", &|_| None, &mut Problems::new());
         engine.add_to(&mut properties, problems);

@@ -129,7 +129,8 @@ fn to_engine(payload: &[u8]) {
         return;
     }
     request.encode(received.headers(), &mut packet, MAX_PACKET_SIZE).expect("as much as before");
-    let Ok(Frame::Packet { payload: second, .. }) = split(&packet[6..], TO_CONTAINER, MAX_PACKET_SIZE)
+    let Ok(Frame::Packet { payload: second, .. }) =
+        split(&packet[6..], TO_CONTAINER, MAX_PACKET_SIZE)
     else {
         panic!("no packet");
     };

@@ -138,12 +138,17 @@ fn only_cut(path: &[u8], name: &[u8]) {
         Some(stripped) => {
             let start = path.iter().zip(&stripped).take_while(|(a, b)| a == b).count();
             let end = stripped.len() - start;
-            assert!(stripped.len() + name.len() <= path.len() && path.ends_with(&stripped[stripped.len() - end..]));
+            assert!(
+                stripped.len() + name.len() <= path.len()
+                    && path.ends_with(&stripped[stripped.len() - end..])
+            );
             assert_eq!(dots(&stripped), dots(path));
         }
         None => {
             let at = path.windows(name.len().max(1)).position(|window| window == name);
-            assert!(at.is_none_or(|at| at > 0 && path[..at].ends_with(b".") || path.contains(&b'.')));
+            assert!(
+                at.is_none_or(|at| at > 0 && path[..at].ends_with(b".") || path.contains(&b'.'))
+            );
         }
     }
 }

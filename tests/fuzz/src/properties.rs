@@ -48,8 +48,14 @@ fn read(text: &[u8], lines: &[u8]) -> (Properties, Problems) {
     let worker = read.iter().find_map(|p| WorkerKey::parse(&p.key).map(|key| key.worker.to_vec()));
     let key = [b"worker.", &worker.unwrap_or(b"a".to_vec())[..], b".secret="].concat();
     let name = "Place of a secret";
-    read.read_line(&[&key, SECRET.as_bytes()].concat(), &Place::new(name, 1), &environment, &mut problems);
-    let joined = read.iter().any(|p| p.value != SECRET.as_bytes() && p.place.source.as_ref() == name);
+    read.read_line(
+        &[&key, SECRET.as_bytes()].concat(),
+        &Place::new(name, 1),
+        &environment,
+        &mut problems,
+    );
+    let joined =
+        read.iter().any(|p| p.value != SECRET.as_bytes() && p.place.source.as_ref() == name);
     assert!(!joined, "a secret is not joined with another value");
     for (line, number) in lines.split(|byte| *byte == b'\n').zip(1..) {
         // What an administrator writes into a visible setting is there to be seen.
@@ -129,7 +135,9 @@ fn checked(workers: &Workers, has_errors: bool) {
 
 fn engine(config: &Ajp13Config) {
     let size = config.packet_size.bytes();
-    assert!((PacketSize::MIN.bytes()..=PacketSize::MAX.bytes()).contains(&size) && size % 1024 == 0);
+    assert!(
+        (PacketSize::MIN.bytes()..=PacketSize::MAX.bytes()).contains(&size) && size % 1024 == 0
+    );
     assert!(config.retries >= 1);
     assert!(config.pool_min_size <= config.pool_size);
     let times = [

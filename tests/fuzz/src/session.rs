@@ -30,7 +30,8 @@ fn hostile(uri: &[u8], cookies: [&[u8]; 2], path: &[u8], cookie: &[u8]) {
     let limit = 10_000 + 100 * (uri.len() + cookies.concat().len());
     let found = memory::at_most(limit, || find(None, uri, cookies.into_iter(), path, cookie));
     // A session needs its name and a value.
-    let has = |text: &[u8], name: &[u8]| !name.is_empty() && holds(text, name) && text.contains(&b'=');
+    let has =
+        |text: &[u8], name: &[u8]| !name.is_empty() && holds(text, name) && text.contains(&b'=');
     let in_path = has(uri, path);
     let in_cookies = cookies.iter().any(|value| has(value, cookie));
     assert!(found == Session::None || in_path || in_cookies, "{found:?}");
@@ -75,7 +76,8 @@ fn well_formed(data: &[u8]) {
         let value = clean(input.bytes(length));
         if decision & 1 == 1 && !value.is_empty() {
             ids += 1;
-            expected.extend(value.iter().position(|b| *b == b'.').map(|dot| value[dot + 1..].to_vec()));
+            expected
+                .extend(value.iter().position(|b| *b == b'.').map(|dot| value[dot + 1..].to_vec()));
             let quotes: &[u8] = if decision & 2 == 2 { b"\"" } else { b"" };
             pairs.push([name, b"=", quotes, &value, quotes].concat());
         } else {

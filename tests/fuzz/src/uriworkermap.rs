@@ -93,9 +93,15 @@ fn checked(table: &Table, workers: &WorkerNames) {
         let is_disabled = rule.is_disabled;
         assert!(!is_disabled || matches!(rule.source.name(), "uriworkermap" | "worker definition"));
         assert_eq!(table.worker(RuleId(at)).is_some(), &*rule.worker == b"w");
-        assert_eq!(workers.position(&rule.worker).is_some(), [&b"w"[..], b"lb"].contains(&&*rule.worker));
+        assert_eq!(
+            workers.position(&rule.worker).is_some(),
+            [&b"w"[..], b"lb"].contains(&&*rule.worker)
+        );
     }
-    assert_eq!(table.is_empty(), table.rules().iter().all(|rule| rule.is_disabled || rule.is_exclusion));
+    assert_eq!(
+        table.is_empty(),
+        table.rules().iter().all(|rule| rule.is_disabled || rule.is_exclusion)
+    );
     let engine = Rule::engine(b"/a|/*", b"w", &Place::new("c", 1));
     assert!(engine.len() == 2 && engine[0].source == RuleSource::IvyEngine);
 }
