@@ -10,8 +10,8 @@ use std::path::Path;
 
 use targets::TARGETS;
 
-/// Changed inputs for each target.
-const CHANGED: usize = 1500;
+/// Changed inputs for each target, ten times as many in long runs.
+const CHANGED: usize = 1000;
 
 /// SplitMix64: the same numbers everywhere.
 struct Random(u64);
@@ -75,7 +75,8 @@ fn replay(name: &str) {
     run(b"");
     corpus.iter().for_each(|input| run(input));
     let mut random = Random(1);
-    for _ in 0..CHANGED {
+    let times = if std::env::var_os("JK_LONG").is_some() { 10 } else { 1 };
+    for _ in 0..CHANGED * times {
         run(&change(&corpus, &mut random));
     }
 }

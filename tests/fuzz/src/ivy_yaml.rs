@@ -71,7 +71,7 @@ fn checked(files: &EngineFiles) {
     let ports = [&files.ajp_port, &files.frontend_port];
     assert!(ports.into_iter().flatten().all(|found| found.value > 0 && found.place.line > 0));
     for address in [&files.ajp_address, &files.http_address].into_iter().flatten() {
-        assert!(!address.value.is_empty() && !address.value.starts_with('['), "{address:?}");
+        assert!(!address.value.is_empty(), "{address:?}");
     }
     if let Some(context) = &files.context {
         assert!(!context.value.starts_with(b"/") && !context.value.ends_with(b"/"));

@@ -142,7 +142,7 @@ fn only_cut(path: &[u8], name: &[u8]) {
                 stripped.len() + name.len() <= path.len()
                     && path.ends_with(&stripped[stripped.len() - end..])
             );
-            assert_eq!(dots(&stripped), dots(path));
+            assert!(dots(&stripped) <= dots(path), "a new dot segment");
         }
         None => {
             let at = path.windows(name.len().max(1)).position(|window| window == name);
