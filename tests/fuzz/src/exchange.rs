@@ -103,7 +103,7 @@ fn packet(input: &mut Input<'_>, packets: &mut Vec<Packet>) -> Vec<u8> {
             encode_get_body_chunk(wanted, &mut out)
         }
         7 | 8 => {
-            let reuse = input.byte() % 4 > 0;
+            let reuse = !input.byte().is_multiple_of(4);
             packets.push(Packet::End(reuse));
             encode_end(reuse, &mut out)
         }

@@ -32,8 +32,11 @@ pub use session::session;
 pub use status::status;
 pub use uriworkermap::uriworkermap;
 
+/// Takes an input; panics where a promise is broken.
+pub type Target = fn(&[u8]);
+
 /// Names of the targets and of their corpora.
-pub const TARGETS: [(&str, fn(&[u8])); 9] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("chunks", chunks),
     ("exchange", exchange),
     ("ivy_yaml", ivy_yaml),

@@ -136,7 +136,8 @@ fn checked(workers: &Workers, has_errors: bool) {
 fn engine(config: &Ajp13Config) {
     let size = config.packet_size.bytes();
     assert!(
-        (PacketSize::MIN.bytes()..=PacketSize::MAX.bytes()).contains(&size) && size % 1024 == 0
+        (PacketSize::MIN.bytes()..=PacketSize::MAX.bytes()).contains(&size)
+            && size.is_multiple_of(1024)
     );
     assert!(config.retries >= 1);
     assert!(config.pool_min_size <= config.pool_size);
