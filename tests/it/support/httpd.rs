@@ -114,6 +114,7 @@ pub(crate) struct Builder {
     jk_log_level: Option<String>,
     files: Vec<(PathBuf, Vec<u8>)>,
     private: Vec<PathBuf>,
+    patience: Duration,
 }
 
 impl Builder {
@@ -210,6 +211,12 @@ impl Builder {
         self
     }
 
+    /// How long it may take until it serves; [`DEADLINE`] unless said.
+    pub(crate) fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// Starts it and waits until it serves. Panics with its logs if it does not.
     #[track_caller]
     pub(crate) fn start(self) -> Httpd {
@@ -223,7 +230,7 @@ impl Builder {
         // A reserved port is ours alone where reservations work as on Linux; elsewhere, and if
         // somebody asks for it by number, another one may be luckier.
         for _ in 0..5 {
-            match Site::write(&self).start() {
+            match Site::write(&self).start(self.patience) {
                 Err(refusal) if refusal.output.contains("AH00072") => {}
                 outcome => return outcome,
             }
@@ -276,6 +283,7 @@ impl Httpd {
             jk_log_level: Some("info".into()),
             files: Vec::new(),
             private: Vec::new(),
+            patience: DEADLINE,
         }
     }
 

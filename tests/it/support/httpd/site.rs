@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -102,7 +103,7 @@ impl Site {
         command
     }
 
-    pub(super) fn start(self) -> Result<Httpd, Refusal> {
+    pub(super) fn start(self, patience: Duration) -> Result<Httpd, Refusal> {
         let mut command = self.command();
         command.args(["-D", "FOREGROUND"]);
         // SIGTERM lets httpd take its children along.
@@ -110,7 +111,7 @@ impl Site {
             .unwrap_or_else(|error| panic!("{}: {error}", INSTALL.program.display()));
         let mut httpd = Httpd { site: self, child, ended: None };
         let mut ready = false;
-        eventually(DEADLINE, || {
+        eventually(patience, || {
             httpd.ended = httpd.child.try_wait().expect("waitpid");
             ready = httpd.error_log().contains(READY);
             ready || httpd.ended.is_some()
@@ -118,7 +119,7 @@ impl Site {
         match httpd.ended {
             Some(status) => Err(Refusal { status, output: httpd.all_logs() }),
             None if ready => Ok(httpd),
-            None => panic!("httpd is not ready after {DEADLINE:?}:\n{}", httpd.all_logs()),
+            None => panic!("httpd is not ready after {patience:?}:\n{}", httpd.all_logs()),
         }
     }
 
