@@ -11,6 +11,7 @@
     clippy::string_slice,
     clippy::unwrap_used
 )]
+#![cfg_attr(test, allow(dead_code, unused_imports, reason = "tests/it runs the unit tests"))]
 
 mod peers;
 #[path = "../it/support/mod.rs"]

@@ -53,7 +53,8 @@ fn counted(log: &str, marks: &[String]) -> usize {
         .count()
 }
 
-fn request(client: &mut Client, load: &Load, path: &str) -> Result<(), String> {
+/// One request of the kind that `load` makes.
+pub(super) fn request(client: &mut Client, load: &Load, path: &str) -> Result<(), String> {
     let text = match load {
         Load::Upload { bytes } => {
             let response = client.request("POST", path, &[], &vec![b'u'; *bytes]);
@@ -71,5 +72,21 @@ fn request(client: &mut Client, load: &Load, path: &str) -> Result<(), String> {
     match client.read_response("GET").status() {
         200 => Ok(()),
         status => Err(format!("a request was answered with {status}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_in_two_lines_counts_once_and_other_sockets_not_at_all() {
+        let log = "\
+7 read(9<TCP:[127.0.0.1:5->127.0.0.1:8009]>, \"\"..., 8) = 8
+8 poll([{fd=9<TCP:[127.0.0.1:5->127.0.0.1:8009]>, events=POLLIN}], 1, 9 <unfinished ...>
+8 <... poll resumed>[{fd=9<TCP:[127.0.0.1:5->127.0.0.1:8009]>}]) = 1
+7 writev(4<TCP:[127.0.0.1:80->127.0.0.1:5]>, [], 1) = 3
+";
+        assert_eq!(counted(log, &["->127.0.0.1:8009]".into()]), 2);
     }
 }

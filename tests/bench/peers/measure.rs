@@ -6,8 +6,9 @@ use super::load::Load;
 use super::peer::Peer;
 use super::rows::Row;
 use super::stage::Staged;
-use super::{Options, calls};
+use super::{Options, calls, instructions};
 use crate::support::httpd::Httpd;
+use crate::support::wait_until;
 
 /// Reading 10,000 rules takes C mod_jk half a minute on a quiet machine.
 const START: Duration = Duration::from_secs(300);
@@ -32,6 +33,8 @@ pub(super) struct Measured {
     pub(super) samples: Vec<Sample>,
     /// System calls per request on sockets to the engine.
     pub(super) calls: Option<f64>,
+    /// Instructions per request in the module's hooks, see [`instructions`].
+    pub(super) instructions: Option<f64>,
     /// Proportional share of memory of the child after the last round, KiB.
     pub(super) pss: u64,
     /// Memory of the child that belongs to no file, KiB.
@@ -94,12 +97,13 @@ pub(super) fn row(row: &Row, staged: &Staged, options: &Options) -> Result<Outco
         .peers
         .iter()
         .map(|peer| {
-            let builder = scene.builder(*peer).config("LimitRequestFields 300");
-            (*peer, builder.patience(START).start())
+            let httpd = scene.builder(*peer).patience(START).start();
+            settle(&httpd, scene.threads);
+            (*peer, httpd)
         })
         .collect();
     for (_, httpd) in &servers {
-        // Right after its start httpd closes idle connections: errors do not count yet.
+        // What is done once is done now; errors do not count yet.
         let _ = row.load.run(httpd, &row.path, 1);
     }
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); servers.len()];
@@ -116,9 +120,23 @@ pub(super) fn row(row: &Row, staged: &Staged, options: &Options) -> Result<Outco
         let counted = row.calls && peer != Peer::Floor && !options.quick;
         let calls = counted
             .then(|| calls::per_request(&httpd, &scene.socket_mark(peer), &row.load, &row.path));
-        peers.push(Measured { peer, samples, calls: calls.transpose()?, pss, anon });
+        let calls = calls.transpose()?;
+        drop(httpd);
+        let counted = row.instructions && peer != Peer::Floor && !options.quick;
+        let instructions =
+            counted.then(|| instructions::per_request(&scene, peer, &row.load, &row.path));
+        let instructions = instructions.transpose()?;
+        peers.push(Measured { peer, samples, calls, instructions, pss, anon });
     }
     Ok(Outcomes { name: row.name, title: row.title, peers })
+}
+
+/// Waits until all threads of the child have started: before, httpd closes idle connections.
+pub(super) fn settle(httpd: &Httpd, threads: u32) {
+    let tasks = format!("/proc/{}/task", httpd.only_child());
+    wait_until("httpd's threads", || {
+        std::fs::read_dir(&tasks).is_ok_and(|tasks| tasks.count() > threads as usize)
+    });
 }
 
 fn turn(httpd: &Httpd, load: &Load, path: &str, seconds: u32) -> Result<Sample, String> {
@@ -153,9 +171,36 @@ fn cpu_time(pid: u32) -> Duration {
 }
 
 /// A line of /proc/pid/smaps_rollup.
-fn rollup_kib(pid: u32, field: &str) -> u64 {
+pub(super) fn rollup_kib(pid: u32, field: &str) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("a process");
     let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
     number.unwrap_or_else(|| panic!("no {field} in smaps_rollup of {pid}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_is_median_least_and_most() {
+        assert_eq!(Spread::of([3.0, 1.0, 2.0]), Spread { median: 2.0, least: 1.0, most: 3.0 });
+        assert_eq!(Spread::of([4.0, 1.0]).median, 2.5);
+    }
+
+    fn measured(peer: Peer, rates: [f64; 3]) -> Measured {
+        let sample = |rate| Sample { rate, p50: 1.0, p99: 1.0, cpu: 1.0 };
+        let samples = rates.map(sample).to_vec();
+        Measured { peer, samples, calls: None, instructions: None, pss: 1, anon: 1 }
+    }
+
+    #[test]
+    fn ratios_are_those_of_the_same_round() {
+        let peers =
+            vec![measured(Peer::Ours, [20.0, 3.0, 40.0]), measured(Peer::C, [10.0, 1.0, 40.0])];
+        let row = Outcomes { name: "a", title: "b", peers };
+        let ratio = row.ratio(Peer::Ours, Peer::C, |sample| sample.rate);
+        assert_eq!(ratio, Some(Spread { median: 2.0, least: 1.0, most: 3.0 }));
+        assert_eq!(row.ratio(Peer::Ours, Peer::Http, |sample| sample.rate), None);
+    }
 }

@@ -31,6 +31,15 @@ impl Peer {
         }
     }
 
+    /// The file names of the modules that it is made of.
+    pub(super) fn modules(self) -> &'static [&'static str] {
+        match self {
+            Self::Ours | Self::OursTcp | Self::C => &["mod_jk.so"],
+            Self::Ajp | Self::Http => &["mod_proxy.so"],
+            Self::Floor => &[],
+        }
+    }
+
     fn protocol(self) -> Protocol {
         if self == Self::Http { Protocol::Http } else { Protocol::Ajp }
     }
@@ -129,7 +138,8 @@ impl Scene {
                 })
             }
         };
-        let builder = builder.size(self.threads, 1);
+        // Many headers are measured too; httpd takes 100 unless said.
+        let builder = builder.size(self.threads, 1).config("LimitRequestFields 300");
         let builder = if self.http2 { builder.http2() } else { builder };
         // Rules of mod_jk stay with their server unless copied.
         let copy = matches!(peer, Peer::Ours | Peer::OursTcp | Peer::C);

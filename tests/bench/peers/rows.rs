@@ -130,14 +130,10 @@ pub(super) fn rows() -> Vec<Row> {
         Row::get("headers-200", "GET with 200 headers, 16 connections", 16, "s")
             .headers(200)
             .instructions(),
-        Row::get("rules-10", "10 rules, 16 connections", 16, "s").rules(10).instructions(),
-        Row::get("rules-1000", "1,000 rules, 16 connections", 16, "s").rules(1000),
-        Row::get("rules-10000", "10,000 rules, 16 connections", 16, "s")
-            .rules(10_000)
-            .instructions(),
-        Row::get("members-1", "balancer with 1 member, 16 connections", 16, "s")
-            .members(1)
-            .instructions(),
+        Row::get("rules-10", "10 rules, 16 connections", 16, "s").rules(10),
+        Row::get("rules-1000", "1,000 rules, 16 connections", 16, "s").rules(1000).instructions(),
+        Row::get("rules-10000", "10,000 rules, 16 connections", 16, "s").rules(10_000),
+        Row::get("members-1", "balancer with 1 member, 16 connections", 16, "s").members(1),
         Row::get("members-10", "balancer with 10 members, 16 connections", 16, "s").members(10),
         Row::get("members-100", "balancer with 100 members, 16 connections", 16, "s")
             .members(100)

@@ -115,6 +115,7 @@ pub(crate) struct Builder {
     files: Vec<(PathBuf, Vec<u8>)>,
     private: Vec<PathBuf>,
     patience: Duration,
+    wrapper: Vec<String>,
 }
 
 impl Builder {
@@ -217,6 +218,12 @@ impl Builder {
         self
     }
 
+    /// Runs httpd under another program, given with its arguments.
+    pub(crate) fn under(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
     /// Starts it and waits until it serves. Panics with its logs if it does not.
     #[track_caller]
     pub(crate) fn start(self) -> Httpd {
@@ -284,6 +291,7 @@ impl Httpd {
             files: Vec::new(),
             private: Vec::new(),
             patience: DEADLINE,
+            wrapper: Vec::new(),
         }
     }
 

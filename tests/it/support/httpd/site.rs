@@ -20,6 +20,7 @@ pub(super) struct Site {
     pub(super) main6: Option<ReservedPort>,
     pub(super) tls: Option<ReservedPort>,
     pub(super) vhosts: Vec<(String, ReservedPort)>,
+    wrapper: Vec<String>,
 }
 
 impl Site {
@@ -35,6 +36,7 @@ impl Site {
                 .iter()
                 .map(|(name, _)| (name.clone(), ReservedPort::v4()))
                 .collect(),
+            wrapper: builder.wrapper.clone(),
         };
         for dir in ["conf", "logs", "run", "htdocs"] {
             std::fs::create_dir(site.path(dir)).expect("mkdir");
@@ -87,7 +89,14 @@ impl Site {
             let path = self.path("logs/output.log");
             File::options().append(true).create(true).open(path).expect("logs/output.log")
         };
-        let mut command = Command::new(&INSTALL.program);
+        let mut command = match self.wrapper.split_first() {
+            Some((program, args)) => {
+                let mut command = Command::new(program);
+                command.args(args).arg(&INSTALL.program);
+                command
+            }
+            None => Command::new(&INSTALL.program),
+        };
         command
             .arg("-d")
             .arg(self.root.path())
