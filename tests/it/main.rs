@@ -9,12 +9,14 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
+    clippy::print_stdout,
     clippy::string_slice,
     clippy::unwrap_used
 )]
 
 mod app;
 mod balancer;
+mod bench;
 mod build;
 mod checklist;
 mod compliance;
@@ -26,6 +28,8 @@ mod harness;
 mod ivy;
 mod mapping;
 mod package;
+#[path = "../bench/peers/mod.rs"]
+mod peers;
 mod policy;
 mod pool;
 mod soak;

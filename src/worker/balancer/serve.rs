@@ -92,6 +92,13 @@ impl Balancer {
         &self.group.config
     }
 
+    /// The place of the member that a request without a session would get; `None`: there is none.
+    /// Nothing is charged to it. `now`: seconds since 1970. The benchmarks measure this.
+    pub fn next_member(&self, now: u64) -> Option<usize> {
+        let choice = self.group.choose(&Wish::default(), &Marks::default(), now);
+        choice.ok().map(|choice| choice.place)
+    }
+
     /// Looks after the idle connections of all members.
     pub fn maintain(&self, now: Instant, log: &impl Log) {
         for worker in &self.workers {

@@ -116,6 +116,8 @@ pub(crate) struct Builder {
     files: Vec<(PathBuf, Vec<u8>)>,
     private: Vec<PathBuf>,
     environment: Vec<(String, OsString)>,
+    patience: Duration,
+    wrapper: Vec<String>,
 }
 
 impl Builder {
@@ -218,6 +220,18 @@ impl Builder {
         self
     }
 
+    /// How long it may take until it serves; [`DEADLINE`] unless said.
+    pub(crate) fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Runs httpd under another program, given with its arguments.
+    pub(crate) fn under(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
     /// Starts it and waits until it serves. Panics with its logs if it does not.
     #[track_caller]
     pub(crate) fn start(self) -> Httpd {
@@ -231,7 +245,7 @@ impl Builder {
         // A reserved port is ours alone where reservations work as on Linux; elsewhere, and if
         // somebody asks for it by number, another one may be luckier.
         for _ in 0..5 {
-            match Site::write(&self).start() {
+            match Site::write(&self).start(self.patience) {
                 Err(refusal) if refusal.output.contains("AH00072") => {}
                 outcome => return outcome,
             }
@@ -285,6 +299,8 @@ impl Httpd {
             files: Vec::new(),
             private: Vec::new(),
             environment: Vec::new(),
+            patience: DEADLINE,
+            wrapper: Vec::new(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -21,6 +22,7 @@ pub(super) struct Site {
     pub(super) tls: Option<ReservedPort>,
     pub(super) vhosts: Vec<(String, ReservedPort)>,
     environment: Vec<(String, OsString)>,
+    wrapper: Vec<String>,
 }
 
 impl Site {
@@ -37,6 +39,7 @@ impl Site {
                 .map(|(name, _)| (name.clone(), ReservedPort::v4()))
                 .collect(),
             environment: builder.environment.clone(),
+            wrapper: builder.wrapper.clone(),
         };
         for dir in ["conf", "logs", "run", "htdocs"] {
             std::fs::create_dir(site.path(dir)).expect("mkdir");
@@ -89,7 +92,14 @@ impl Site {
             let path = self.path("logs/output.log");
             File::options().append(true).create(true).open(path).expect("logs/output.log")
         };
-        let mut command = Command::new(&INSTALL.program);
+        let mut command = match self.wrapper.split_first() {
+            Some((program, args)) => {
+                let mut command = Command::new(program);
+                command.args(args).arg(&INSTALL.program);
+                command
+            }
+            None => Command::new(&INSTALL.program),
+        };
         command
             .arg("-d")
             .arg(self.root.path())
@@ -114,11 +124,11 @@ impl Site {
             .unwrap_or_else(|error| panic!("{}: {error}", INSTALL.program.display()))
     }
 
-    pub(super) fn start(self) -> Result<Httpd, Refusal> {
+    pub(super) fn start(self, patience: Duration) -> Result<Httpd, Refusal> {
         let child = self.spawn();
         let mut httpd = Httpd { site: self, child, ended: None };
         let mut ready = false;
-        eventually(DEADLINE, || {
+        eventually(patience, || {
             httpd.ended = httpd.child.try_wait().expect("waitpid");
             ready = httpd.error_log().contains(READY);
             ready || httpd.ended.is_some()
@@ -126,7 +136,7 @@ impl Site {
         match httpd.ended {
             Some(status) => Err(Refusal { status, output: httpd.all_logs() }),
             None if ready => Ok(httpd),
-            None => panic!("httpd is not ready after {DEADLINE:?}:\n{}", httpd.all_logs()),
+            None => panic!("httpd is not ready after {patience:?}:\n{}", httpd.all_logs()),
         }
     }
 
