@@ -14,6 +14,7 @@
 )]
 
 mod app;
+mod asan;
 mod balancer;
 mod build;
 mod checklist;

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::{Builder, Httpd, INSTALL, Module, Mpm, READY, Refusal, module_file};
+use super::{Builder, Httpd, INSTALL, Module, Mpm, READY, Refusal, module_file, sanitizer};
 use crate::support::tls::certificates;
 use crate::support::{DEADLINE, ReservedPort, eventually, process, temp_dir};
 
@@ -19,6 +19,7 @@ pub(super) struct Site {
     pub(super) main6: Option<ReservedPort>,
     pub(super) tls: Option<ReservedPort>,
     pub(super) vhosts: Vec<(String, ReservedPort)>,
+    module: Option<Module>,
 }
 
 impl Site {
@@ -34,6 +35,7 @@ impl Site {
                 .iter()
                 .map(|(name, _)| (name.clone(), ReservedPort::v4()))
                 .collect(),
+            module: builder.module,
         };
         for dir in ["conf", "logs", "run", "htdocs"] {
             std::fs::create_dir(site.path(dir)).expect("mkdir");
@@ -99,6 +101,10 @@ impl Site {
             .stdin(Stdio::null())
             .stdout(output())
             .stderr(output());
+        // C mod_jk and what belongs to no module of ours are not under test.
+        if let (Some(Module::Ours), Some(sanitizer)) = (self.module, sanitizer()) {
+            command.envs(sanitizer);
+        }
         command
     }
 
