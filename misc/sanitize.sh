@@ -83,7 +83,7 @@ MIRI_TESTS='ajp:: config:: mapping:: shared:: status::'
 #   proptest  hundreds of generated cases: what they reach, the tests beside them reach too
 #   files     names of real files
 #   threads   many threads and many rounds; misc/dev tsan runs these
-MIRI_SKIP='proptest random generated every_byte any_ fuzz files threads'
+MIRI_SKIP='no_input proptest random generated every_byte any_ fuzz files threads'
 
 cmd_miri() {
     nightly miri 'misc/dev miri'
