@@ -317,6 +317,8 @@ fn forward(
     }
     #[cfg(feature = "test-panic")]
     request.panic_if_asked("before");
+    #[cfg(feature = "test-memory")]
+    super::test_memory::spoil_if_asked(&record);
     if let (Running::Status, WorkerConfig::Status(status)) = (running, config) {
         let form = match status::form(&mut request) {
             Ok(form) => form,

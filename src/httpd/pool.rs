@@ -90,6 +90,8 @@ impl<'p> Pool<'p> {
     pub(super) fn park<T: 'static>(self, value: T) -> NonNull<T> {
         let parked = Box::leak(Box::new(Parked { process: process::id(), value }));
         let parked = NonNull::from(parked);
+        #[cfg(feature = "test-memory")]
+        super::test_memory::held(parked.addr().get());
         // SAFETY: `parked` comes from a Box of the type that `drop_parked::<T>` expects, and a
         // pool runs its cleanup exactly once.
         unsafe {
@@ -114,6 +116,8 @@ unsafe extern "C" fn drop_parked<T>(data: *mut c_void) -> ffi::apr_status_t {
             // SAFETY: `park` registered this pointer with this type; it is alive until here.
             let creator = unsafe { (*parked).process };
             if creator == process::id() {
+                #[cfg(feature = "test-memory")]
+                super::test_memory::released(parked.addr());
                 // SAFETY: it came from Box::into_raw and this cleanup runs once.
                 drop(unsafe { Box::from_raw(parked) });
             }

@@ -15,6 +15,7 @@
 )]
 
 mod app;
+mod asan;
 mod balancer;
 mod bench;
 mod build;

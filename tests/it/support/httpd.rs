@@ -81,6 +81,16 @@ fn our_module() -> PathBuf {
     file
 }
 
+/// What `misc/dev asan` wants in the environment of an httpd with our module: the sanitizer's
+/// runtime, which must be there before anything else is loaded, and its options.
+fn sanitizer() -> Option<[(&'static str, OsString); 3]> {
+    Some([
+        ("LD_PRELOAD", std::env::var_os("JK_SANITIZER")?),
+        ("ASAN_OPTIONS", std::env::var_os("JK_ASAN_OPTIONS").unwrap_or_default()),
+        ("LSAN_OPTIONS", std::env::var_os("JK_LSAN_OPTIONS").unwrap_or_default()),
+    ])
+}
+
 /// Where httpd and its modules are.
 struct Install {
     program: PathBuf,
@@ -470,7 +480,9 @@ impl Httpd {
             return status;
         }
         process::signal(Target::Process(self.pid()), libc::SIGTERM);
-        let status = process::wait(&mut self.child, Duration::from_secs(1))
+        // Who looks for leaks at its end needs longer for it.
+        let patience = Duration::from_secs(if sanitizer().is_some() { 20 } else { 1 });
+        let status = process::wait(&mut self.child, patience)
             .or_else(|| {
                 // The parent waits for a child that waits for an engine. With the child gone
                 // it cleans up after itself, which it could not do if we killed it.

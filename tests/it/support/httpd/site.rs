@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{Builder, Httpd, INSTALL, Module, Mpm, READY, Refusal, module_file};
+use super::{Builder, Httpd, INSTALL, Module, Mpm, READY, Refusal, module_file, sanitizer};
 use crate::support::tls::certificates;
 use crate::support::{DEADLINE, ReservedPort, eventually, process, temp_dir};
 
@@ -23,6 +23,7 @@ pub(super) struct Site {
     pub(super) vhosts: Vec<(String, ReservedPort)>,
     environment: Vec<(String, OsString)>,
     wrapper: Vec<String>,
+    module: Option<Module>,
 }
 
 impl Site {
@@ -40,6 +41,7 @@ impl Site {
                 .collect(),
             environment: builder.environment.clone(),
             wrapper: builder.wrapper.clone(),
+            module: builder.module,
         };
         for dir in ["conf", "logs", "run", "htdocs"] {
             std::fs::create_dir(site.path(dir)).expect("mkdir");
@@ -113,6 +115,10 @@ impl Site {
             .stdin(Stdio::null())
             .stdout(output())
             .stderr(output());
+        // C mod_jk and what belongs to no module of ours are not under test.
+        if let (Some(Module::Ours), Some(sanitizer)) = (self.module, sanitizer()) {
+            command.envs(sanitizer);
+        }
         command
     }
 
