@@ -17,13 +17,14 @@ use super::server::{Child, Running, Runtime, unix_time};
 use super::service::HttpdRequest;
 use super::status;
 use super::translate::{
-    BACKSLASH, DIRECTORY, DOTS, Mapping, NO_JK, WORKER_NAME, has_hidden_dots, hook,
-    is_ours_already, keep_options, log_panic, map, refuse_path,
+    BACKSLASH, DIRECTORY, DOTS, Mapping, NO_JK, Refusal, WORKER_NAME, hook, is_ours_already,
+    keep_options, log_panic, map, refuse_path,
 };
 use crate::config::WorkerConfig;
 use crate::host::Request as _;
 use crate::jk_log;
 use crate::log::Level;
+use crate::mapping::target::{has_dots, hazard};
 use crate::mapping::{RuleOptions, contains_backslash, denied, extensions};
 use crate::worker::balancer::{Report, Snapshot};
 use crate::worker::{Outcome, serve};
@@ -153,7 +154,7 @@ fn choose<'r>(
         if contains_backslash(path) {
             return Err(refuse_path(record, runtime, path, &BACKSLASH));
         }
-        if noted.is_none() && has_hidden_dots(path) {
+        if noted.is_none() && has_dots(path) {
             return Err(refuse_path(record, runtime, path, &DOTS));
         }
         let (name, options, problems) = match noted {
@@ -199,6 +200,11 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
         Ok(None) => return DECLINED,
         Err(status) => return status,
     };
+    if runtime.options.has(JkOption::ForwardURICompatUnparsed)
+        && let Some(why) = hazard(record.sent_path(), path)
+    {
+        return refuse_path(&record, runtime, path, &Refusal::new(why));
+    }
     record.keep(Notes { handled: true, options: chosen.options, ..notes });
     let name = chosen.name;
     if record.notes().get(WORKER_NAME).is_none() {

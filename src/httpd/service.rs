@@ -125,11 +125,10 @@ fn balancing<'r>(values: &Values<'r>, rule: Option<&'r RuleOptions>) -> Balancin
 fn forwarded_uri<'r>(record: &Record<'r>, options: Set, path: &[u8]) -> &'r [u8] {
     let pool = record.pool();
     if options.has(JkOption::ForwardURICompatUnparsed) {
-        let unparsed = record.text(record.get().unparsed_uri).unwrap_or_default();
-        return unparsed.split(|b| *b == b'?').next().unwrap_or_default();
+        return record.sent_path();
     }
     if options.has(JkOption::ForwardURICompat) {
-        return pool.keep(path);
+        return pool.keep(&uri::escape_least(path));
     }
     if options.has(JkOption::ForwardURIEscaped) {
         let path = pool.copy(path);

@@ -15,6 +15,7 @@
 
 mod app;
 mod balancer;
+mod boundary;
 mod build;
 mod checklist;
 mod compliance;

@@ -9,20 +9,16 @@
 
 mod around;
 mod body;
-mod case;
+pub(crate) mod case;
 mod client_gone;
 mod connect;
-mod framing;
 mod guard;
 mod head;
 mod http2;
-mod hygiene;
-mod methods;
 mod mpms;
-mod paths;
 mod pool;
 mod resend;
-mod stage;
+pub(crate) mod stage;
 mod truncation;
 mod upload;
 

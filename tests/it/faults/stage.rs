@@ -23,9 +23,9 @@ type Play = dyn Fn(&mut Conn, &Request) -> io::Result<Action> + Send + Sync;
 /// The workers are all the same engine: `w` as it comes, `t` with a short `reply_timeout`, `p`
 /// which pings before each request; each is mounted at its name. What nobody has scripted is
 /// answered with its own URI.
-pub(super) struct Stage {
-    pub(super) engine: Engine,
-    pub(super) httpd: Httpd,
+pub(crate) struct Stage {
+    pub(crate) engine: Engine,
+    pub(crate) httpd: Httpd,
     plays: Plays,
     child: u32,
     /// Descriptors of the child without any connection.
@@ -36,7 +36,7 @@ type Plays = Arc<Mutex<HashMap<String, Arc<Play>>>>;
 
 /// How a case is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Variant {
+pub(crate) enum Variant {
     /// On a connection that was opened for it.
     Fresh,
     /// On a connection that has carried a request before.
@@ -46,7 +46,7 @@ pub(super) enum Variant {
 }
 
 /// A place in the log and in what the engine has seen.
-pub(super) struct Mark {
+pub(crate) struct Mark {
     log: u64,
     requests: usize,
 }
@@ -54,7 +54,7 @@ pub(super) struct Mark {
 static TOKEN: AtomicUsize = AtomicUsize::new(0);
 
 /// A path below the worker's mount that nothing else uses.
-pub(super) fn unique(worker: &str, what: &str) -> String {
+pub(crate) fn unique(worker: &str, what: &str) -> String {
     format!("/{worker}/{what}/{}", TOKEN.fetch_add(1, Ordering::Relaxed))
 }
 
@@ -63,12 +63,12 @@ worker.p.prepost_timeout=500
 worker.p.retry_interval=1";
 
 impl Stage {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(|builder| builder)
     }
 
     /// A stage whose httpd has something more.
-    pub(super) fn with(more: impl FnOnce(httpd::Builder) -> httpd::Builder) -> Self {
+    pub(crate) fn with(more: impl FnOnce(httpd::Builder) -> httpd::Builder) -> Self {
         let plays = Plays::default();
         let known = Arc::clone(&plays);
         let engine = Engine::scripted(move |conn, request| {
@@ -109,7 +109,7 @@ impl Stage {
     }
 
     /// Scripts one path.
-    pub(super) fn play(
+    pub(crate) fn play(
         &self,
         path: &str,
         play: impl Fn(&mut Conn, &Request) -> io::Result<Action> + Send + Sync + 'static,
@@ -118,7 +118,7 @@ impl Stage {
     }
 
     /// Leaves a worker without idle connections. Returns the number of the last one.
-    pub(super) fn drain(&self, worker: &str) -> usize {
+    pub(crate) fn drain(&self, worker: &str) -> usize {
         let path = unique(worker, "bye");
         let response = client::get(self.httpd.addr(), &path);
         assert_eq!(response.text(), path);
@@ -129,26 +129,26 @@ impl Stage {
     }
 
     /// Leaves a worker with one idle connection that has carried a request: its number.
-    pub(super) fn warm(&self, worker: &str) -> usize {
+    pub(crate) fn warm(&self, worker: &str) -> usize {
         connection(&self.echo(worker))
     }
 
     /// A request that must get its own answer.
     #[track_caller]
-    pub(super) fn echo(&self, worker: &str) -> Response {
+    pub(crate) fn echo(&self, worker: &str) -> Response {
         let path = unique(worker, "echo");
         let response = client::get(self.httpd.addr(), &path);
         assert_eq!((response.status(), response.text()), (200, path));
         response
     }
 
-    pub(super) fn mark(&self) -> Mark {
+    pub(crate) fn mark(&self) -> Mark {
         let log = std::fs::metadata(self.httpd.path("logs/jk.log")).map_or(0, |meta| meta.len());
         Mark { log, requests: self.engine.seen().requests.len() }
     }
 
     /// The lines of the log from a mark on.
-    pub(super) fn log_since(&self, mark: &Mark) -> Vec<String> {
+    pub(crate) fn log_since(&self, mark: &Mark) -> Vec<String> {
         let mut text = Vec::new();
         let mut file = std::fs::File::open(self.httpd.path("logs/jk.log")).expect("a log");
         file.seek(SeekFrom::Start(mark.log)).expect("seek");
@@ -157,13 +157,13 @@ impl Stage {
     }
 
     /// How often the engine was sent a path since a mark.
-    pub(super) fn executions(&self, mark: &Mark, path: &str) -> usize {
+    pub(crate) fn executions(&self, mark: &Mark, path: &str) -> usize {
         let seen = self.engine.seen();
         seen.requests[mark.requests..].iter().filter(|request| request.uri() == path).count()
     }
 
     /// The connection on which the engine was last sent a path.
-    pub(super) fn carried_by(&self, mark: &Mark, path: &str) -> Option<usize> {
+    pub(crate) fn carried_by(&self, mark: &Mark, path: &str) -> Option<usize> {
         let seen = self.engine.seen();
         let sent = seen.requests[mark.requests..].iter().rfind(|request| request.uri() == path)?;
         Some(sent.connection)
@@ -172,7 +172,7 @@ impl Stage {
     /// What must hold after a case: one line in the log, the connection's fate, everybody gets
     /// their own answers, the same process serves and has no descriptor too many.
     #[track_caller]
-    pub(super) fn check_after(
+    pub(crate) fn check_after(
         &self,
         what: &str,
         mark: &Mark,
@@ -206,7 +206,7 @@ impl Stage {
 
     /// The one line of an event, and nothing else worth a line.
     #[track_caller]
-    pub(super) fn check_log(
+    pub(crate) fn check_log(
         &self,
         what: &str,
         mark: &Mark,
@@ -238,7 +238,7 @@ impl Stage {
     /// Runs a case on a fresh and on a reused connection and, where that costs little, byte by
     /// byte. Returns how many runs that were.
     #[track_caller]
-    pub(super) fn run(&self, case: &Case) -> usize {
+    pub(crate) fn run(&self, case: &Case) -> usize {
         let mut runs = 2;
         self.run_as(case, Variant::Fresh);
         self.run_as(case, Variant::Reused);
@@ -251,7 +251,7 @@ impl Stage {
 
     /// Runs cases; a failure does not keep the others from being looked at.
     #[track_caller]
-    pub(super) fn run_all(&self, cases: &[Case]) {
+    pub(crate) fn run_all(&self, cases: &[Case]) {
         let (mut runs, mut failures) = (0, Vec::new());
         for case in cases {
             let run = std::panic::AssertUnwindSafe(|| self.run(case));
@@ -271,7 +271,7 @@ impl Stage {
     }
 
     #[track_caller]
-    pub(super) fn run_as(&self, case: &Case, variant: Variant) {
+    pub(crate) fn run_as(&self, case: &Case, variant: Variant) {
         let what = format!("{} {variant:?}", case.id);
         let reused = variant != Variant::Fresh;
         let before = if reused { self.warm(case.worker) } else { self.drain(case.worker) };
@@ -303,7 +303,7 @@ impl Stage {
 
     /// Runs a case over HTTP/2.
     #[track_caller]
-    pub(super) fn run_http2(&self, case: &Case) {
+    pub(crate) fn run_http2(&self, case: &Case) {
         let what = format!("{} over HTTP/2", case.id);
         self.drain(case.worker);
         let path = unique(case.worker, "case");
@@ -335,7 +335,7 @@ impl Stage {
 }
 
 /// The number of the engine's connection that an echo came over.
-pub(super) fn connection(response: &Response) -> usize {
+pub(crate) fn connection(response: &Response) -> usize {
     response.header("X-Connection").and_then(|number| number.parse().ok()).expect("an echo")
 }
 
@@ -477,6 +477,6 @@ fn check_curl(what: &str, case: &Case, answer: &Curl) {
 }
 
 /// A complete answer that no case expects: what a poisoned connection would give.
-pub(super) fn poison() -> Vec<u8> {
+pub(crate) fn poison() -> Vec<u8> {
     packet::answer(200, &[("X-Engine", "poison")], b"somebody else's answer")
 }

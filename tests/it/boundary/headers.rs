@@ -1,7 +1,7 @@
 //! Which headers pass, in both directions: spec/reliability.md 2.3 and 2.4.
 
-use super::case::{Fate, end, head_with, ok, raw_head, string};
-use super::stage::{Stage, unique};
+use crate::faults::case::{Fate, end, head_with, ok, raw_head, string};
+use crate::faults::stage::{Stage, unique};
 use crate::support::client::{self, Client};
 use crate::support::engine::{Action, Engine};
 use crate::support::httpd::{Httpd, Module};

@@ -1,8 +1,8 @@
 //! How long a request is: spec/reliability.md 2.1. F8 to F12 and F14 are in [`super::upload`], the
 //! answers of 2.2 in [`super::head`] and [`super::body`].
 
-use super::case::Fate;
-use super::stage::{Mark, Stage, unique};
+use crate::faults::case::Fate;
+use crate::faults::stage::{Mark, Stage, unique};
 use crate::support::client::{self, Client, Noise, curl};
 use crate::support::packet::{Body, Request};
 
