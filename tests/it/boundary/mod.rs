@@ -6,3 +6,4 @@ mod headers;
 mod methods;
 mod paths;
 mod request_framing;
+mod response_framing;

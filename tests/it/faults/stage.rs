@@ -291,7 +291,7 @@ impl Stage {
         assert_eq!(same, expected, "{what}: connection {number}, before it {before}");
         if let Ok(answer) = &answer
             && answer.end.is_complete()
-            && answer.header("Connection") != Some("close")
+            && !answer.header("Connection").is_some_and(|value| value.contains("close"))
         {
             // The client's own connection is in step too.
             let path = unique(case.worker, "echo");
