@@ -329,6 +329,7 @@ fn forward(
         let asked = (&request.facts(), form.as_slice());
         return status::serve(&record, runtime, child, status, asked, committed);
     }
+    child.notices.websocket(&record, runtime, name);
     let outcome = match running {
         Running::Ajp13(worker) => {
             if let Some(route) = request.facts().route {
@@ -340,6 +341,10 @@ fn forward(
             let balancer = balancer.current();
             let (outcome, report) = balancer.serve(&child.buffers, &mut request);
             note(&record, &report);
+            let balancing = request.policy().balancing;
+            if !balancing.sticky_ignore {
+                child.notices.session(&record, runtime, &balancer, balancing.session_cookie);
+            }
             outcome
         }
         Running::Status => return INTERNAL_ERROR,

@@ -25,6 +25,9 @@ use crate::worker::uri;
 /// Asks a browser for a password.
 const CHALLENGE: &CStr = c"WWW-Authenticate";
 
+/// Note with the event that broke a response off, for log formats (spec/reliability.md 4, 12).
+const ABORT: &CStr = c"JK_ABORT";
+
 /// A request that is being served.
 pub(super) struct HttpdRequest<'r> {
     record: Record<'r>,
@@ -315,7 +318,8 @@ impl host::Request for HttpdRequest<'_> {
         std::thread::sleep(time);
     }
 
-    fn abort(&mut self) {
+    fn abort(&mut self, why: &'static str) {
+        self.record.notes().set(self.record.pool(), ABORT, why.as_bytes());
         self.output.abort();
     }
 }

@@ -296,6 +296,7 @@ fn f16_an_http2_upload_without_a_length() {
     assert_eq!(header.map(|(_, value)| value.as_str()), Some("50000"));
     let request = seen(&stage, &mark, &path);
     assert_eq!(request.header("Transfer-Encoding"), None);
+    assert_eq!((request.body(), request.protocol.as_deref()), (Body::Unknown, Some("HTTP/2.0")));
     stage.check_after("F16", &mark, "w", None, None);
 }
 
