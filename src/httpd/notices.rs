@@ -58,8 +58,8 @@ impl Notices {
             jk_log!(
                 record.sink(runtime),
                 Level::Warn,
-                "({worker}) websocket: the client asks for a WebSocket, which AJP13 cannot carry; give \
-                 this path to mod_proxy_http path={}",
+                "({worker}) websocket: the client asks for a WebSocket, which AJP13 cannot carry: \
+                 give this path to mod_proxy_http; path={}",
                 record.uri().get(..200).unwrap_or(record.uri()).escape_ascii()
             );
         }
