@@ -12,6 +12,7 @@ mod body;
 pub(crate) mod case;
 mod client_gone;
 mod connect;
+mod cves;
 mod guard;
 mod head;
 mod http2;
