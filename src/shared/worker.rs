@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::hints::Hints;
 use super::inflight::Inflight;
 use super::latency::Latency;
 use super::requests::Ticket;
@@ -51,6 +52,8 @@ pub struct WorkerState {
     pub last_reset: AtomicU64,
     /// How long requests took here.
     pub latency: Latency,
+    /// Hints about its settings.
+    pub hints: Hints,
 }
 
 /// One request in [`WorkerState::busy`]; dropping it takes the request out.
@@ -134,6 +137,7 @@ impl WorkerState {
             error_time,
             last_reset,
             latency,
+            hints,
         } = from;
         for (from, to) in [
             (used, &self.used),
@@ -160,6 +164,7 @@ impl WorkerState {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         self.latency.carry(latency);
+        self.hints.carry(hints);
     }
 
     /// Whether no check that began later than this one has said something yet. From now on this one

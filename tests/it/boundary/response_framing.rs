@@ -12,7 +12,7 @@ fn check(cases: &[Case]) {
     let stage = Stage::with(|builder| builder.http2());
     for case in cases {
         stage.run_as(case, Variant::Fresh);
-        stage.run_http2(case);
+        stage.run_http2(case, Variant::Fresh);
     }
 }
 
