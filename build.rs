@@ -130,6 +130,9 @@ const CONSTANTS: &[&str] = &[
 ];
 
 fn main() {
+    if env::var_os("CARGO_FEATURE_HTTPD").is_none() {
+        return;
+    }
     if let Err(sentence) = build() {
         println!("cargo::error={sentence}");
     }

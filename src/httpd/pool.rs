@@ -1,6 +1,8 @@
 //! APR pools: strings that httpd reads after we have returned, and Rust values that end with one.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::fmt;
+use std::io::Write;
 use std::marker::PhantomData;
 use std::process;
 use std::ptr::{self, NonNull};
@@ -148,6 +150,16 @@ pub(super) unsafe fn elements<'a, T>(array: *const ffi::apr_array_header_t) -> &
     }
     // SAFETY: APR keeps `nelts` initialised elements of the array's type at `elts`.
     unsafe { std::slice::from_raw_parts(header.elts.cast(), len) }
+}
+
+/// Writes a short text without the heap; what has no room in `buf` is cut off.
+pub(super) fn short<'b>(buf: &'b mut [u8], text: fmt::Arguments<'_>) -> &'b [u8] {
+    let mut rest = &mut *buf;
+    // Only a lack of room can fail.
+    let _ = rest.write_fmt(text);
+    let left = rest.len();
+    let used = buf.len().saturating_sub(left);
+    buf.get(..used).unwrap_or_default()
 }
 
 /// A C int of httpd that cannot overflow ours.

@@ -8,9 +8,10 @@ use super::inflight::Inflight;
 use super::latency::Latency;
 use super::requests::Ticket;
 
-/// Counters of one worker over all processes (spec/mod_jk.md 6.9).
+/// Counters of one worker over all processes (spec/mod_jk.md 6.9). No two workers share a cache line,
+/// so that the processors which serve one need not wait for those that serve another.
 #[derive(Debug, Default)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct WorkerState {
     /// Requests that it was chosen for, each once however often it was tried.
     pub used: AtomicU64,

@@ -2,6 +2,7 @@
 
 mod site;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -114,6 +115,7 @@ pub(crate) struct Builder {
     jk_log_level: Option<String>,
     files: Vec<(PathBuf, Vec<u8>)>,
     private: Vec<PathBuf>,
+    environment: Vec<(String, OsString)>,
 }
 
 impl Builder {
@@ -210,6 +212,12 @@ impl Builder {
         self
     }
 
+    /// Variables that its processes are started with.
+    pub(crate) fn env(mut self, variables: impl IntoIterator<Item = (String, OsString)>) -> Self {
+        self.environment.extend(variables);
+        self
+    }
+
     /// Starts it and waits until it serves. Panics with its logs if it does not.
     #[track_caller]
     pub(crate) fn start(self) -> Httpd {
@@ -276,6 +284,7 @@ impl Httpd {
             jk_log_level: Some("info".into()),
             files: Vec::new(),
             private: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
@@ -404,6 +413,33 @@ impl Httpd {
         });
         self.ended = ended;
         assert!(restarted && ended.is_none(), "no restart: {ended:?}");
+    }
+
+    /// Kills the parent alone and returns the children, which go on: nobody else ends them. See
+    /// [`Httpd::start_again`].
+    pub(crate) fn kill_parent(&mut self) -> Vec<u32> {
+        // Stopped, it starts no further ones while they are counted.
+        process::signal(Target::Process(self.pid()), libc::SIGSTOP);
+        let children = self.child_pids();
+        process::signal(Target::Process(self.pid()), libc::SIGKILL);
+        self.ended = Some(self.child.wait().expect("waitpid"));
+        children
+    }
+
+    /// Starts it at the same place once it has ended.
+    #[track_caller]
+    pub(crate) fn start_again(&mut self) {
+        assert!(self.ended.is_some(), "httpd runs");
+        let before = self.error_log().matches(READY).count();
+        self.child = self.site.spawn();
+        self.ended = None;
+        let mut ended = None;
+        let ready = eventually(DEADLINE, || {
+            ended = self.child.try_wait().expect("waitpid");
+            ended.is_some() || self.error_log().matches(READY).count() > before
+        });
+        self.ended = ended;
+        assert!(ready && ended.is_none(), "no start: {ended:?}");
     }
 
     /// Runs `httpd -t` with its configuration as it now is on disk.

@@ -1,10 +1,11 @@
 //! What an httpd is started from: its ServerRoot, its configuration, its ports.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -19,6 +20,7 @@ pub(super) struct Site {
     pub(super) main6: Option<ReservedPort>,
     pub(super) tls: Option<ReservedPort>,
     pub(super) vhosts: Vec<(String, ReservedPort)>,
+    environment: Vec<(String, OsString)>,
 }
 
 impl Site {
@@ -34,6 +36,7 @@ impl Site {
                 .iter()
                 .map(|(name, _)| (name.clone(), ReservedPort::v4()))
                 .collect(),
+            environment: builder.environment.clone(),
         };
         for dir in ["conf", "logs", "run", "htdocs"] {
             std::fs::create_dir(site.path(dir)).expect("mkdir");
@@ -96,18 +99,23 @@ impl Site {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("LANG", "C")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output())
             .stderr(output());
         command
     }
 
-    pub(super) fn start(self) -> Result<Httpd, Refusal> {
+    pub(super) fn spawn(&self) -> Child {
         let mut command = self.command();
         command.args(["-D", "FOREGROUND"]);
         // SIGTERM lets httpd take its children along.
-        let child = process::spawn(command, libc::SIGTERM)
-            .unwrap_or_else(|error| panic!("{}: {error}", INSTALL.program.display()));
+        process::spawn(command, libc::SIGTERM)
+            .unwrap_or_else(|error| panic!("{}: {error}", INSTALL.program.display()))
+    }
+
+    pub(super) fn start(self) -> Result<Httpd, Refusal> {
+        let child = self.spawn();
         let mut httpd = Httpd { site: self, child, ended: None };
         let mut ready = false;
         eventually(DEADLINE, || {
