@@ -247,6 +247,7 @@ pub trait Request: Log {
     /// Waits before an attempt is repeated.
     fn pause(&self, time: Duration);
 
-    /// Ends a committed response so that the client can see that it is incomplete.
-    fn abort(&mut self);
+    /// Ends a committed response so that the client can see that it is incomplete. `why`: the event
+    /// of the failure.
+    fn abort(&mut self, why: &'static str);
 }

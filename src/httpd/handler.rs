@@ -17,13 +17,14 @@ use super::server::{Child, Running, Runtime, unix_time};
 use super::service::HttpdRequest;
 use super::status;
 use super::translate::{
-    BACKSLASH, DIRECTORY, DOTS, Mapping, NO_JK, WORKER_NAME, has_hidden_dots, hook,
-    is_ours_already, keep_options, log_panic, map, refuse_path,
+    BACKSLASH, DIRECTORY, DOTS, Mapping, NO_JK, Refusal, WORKER_NAME, hook, is_ours_already,
+    keep_options, log_panic, map, refuse_path,
 };
 use crate::config::WorkerConfig;
 use crate::host::Request as _;
 use crate::jk_log;
 use crate::log::Level;
+use crate::mapping::target::{has_dots, hazard};
 use crate::mapping::{RuleOptions, contains_backslash, denied, extensions};
 use crate::worker::balancer::{Report, Snapshot};
 use crate::worker::{Outcome, serve};
@@ -153,7 +154,7 @@ fn choose<'r>(
         if contains_backslash(path) {
             return Err(refuse_path(record, runtime, path, &BACKSLASH));
         }
-        if noted.is_none() && has_hidden_dots(path) {
+        if noted.is_none() && has_dots(path) {
             return Err(refuse_path(record, runtime, path, &DOTS));
         }
         let (name, options, problems) = match noted {
@@ -199,6 +200,11 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
         Ok(None) => return DECLINED,
         Err(status) => return status,
     };
+    if runtime.options.has(JkOption::ForwardURICompatUnparsed)
+        && let Some(why) = hazard(record.sent_path(), path)
+    {
+        return refuse_path(&record, runtime, path, &Refusal::new(why));
+    }
     record.keep(Notes { handled: true, options: chosen.options, ..notes });
     let name = chosen.name;
     if record.notes().get(WORKER_NAME).is_none() {
@@ -327,6 +333,7 @@ fn forward(
         let asked = (&request.facts(), form.as_slice());
         return status::serve(&record, runtime, child, status, asked, committed);
     }
+    child.notices.websocket(&record, runtime, name);
     let outcome = match running {
         Running::Ajp13(worker) => {
             if let Some(route) = request.facts().route {
@@ -338,6 +345,10 @@ fn forward(
             let balancer = balancer.current();
             let (outcome, report) = balancer.serve(&child.buffers, &mut request);
             note(&record, &report);
+            let balancing = request.policy().balancing;
+            if !balancing.sticky_ignore {
+                child.notices.session(&record, runtime, &balancer, balancing.session_cookie);
+            }
             outcome
         }
         Running::Status => return INTERNAL_ERROR,

@@ -17,6 +17,7 @@ use super::ffi;
 use super::guard::guard;
 use super::log::{self, LogFile, LogTarget, Sink, Speaker};
 use super::module;
+use super::notices::{Notices, capacity};
 use super::pool::Pool;
 use super::retained::{self, Legacy};
 use super::server::{Child, RawConfig, Running, Runtime, ServerConfig, WorkerSet, unix_time};
@@ -269,6 +270,7 @@ fn log_start(servers: &[&ffi::server_rec]) {
                 concat!("mod_jk/", env!("CARGO_PKG_VERSION"))
             );
             log_workers(sink, &runtime.workers.configs);
+            capacity(&sink, &runtime.workers.configs);
         }
         let name = log::lossy(server.server_hostname);
         jk_log!(sink, Level::Debug, "JkOptions for server {name}:{}", runtime.options);
@@ -346,6 +348,7 @@ pub(super) unsafe extern "C" fn child_init(
                 workers: run(&runtime.workers, memory),
                 buffers: Buffers::new(threads(main)),
                 upkeep: Upkeep::new(&runtime.workers, Arc::clone(memory)),
+                notices: Notices::default(),
                 schedule: runtime.workers.maintain.map(|i| Schedule::new(Instant::now(), i)),
             };
             child.upkeep.begin();

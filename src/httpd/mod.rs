@@ -30,6 +30,7 @@ mod ivy;
 mod lifecycle;
 mod log;
 mod module;
+mod notices;
 mod options;
 mod path;
 mod pool;

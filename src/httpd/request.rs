@@ -14,6 +14,7 @@ use super::pool::{self, Pool};
 use super::server::Runtime;
 use super::table::{self, Table};
 use crate::mapping::RuleOptions;
+use crate::mapping::target::path_of;
 use crate::worker::headers;
 
 /// The name of our content handler.
@@ -143,6 +144,12 @@ impl<'r> Record<'r> {
     /// The decoded path.
     pub(super) fn uri(&self) -> &'r [u8] {
         self.text(self.get().uri).unwrap_or_default()
+    }
+
+    /// The path as the client sent it, without scheme, host and query.
+    pub(super) fn sent_path(&self) -> &'r [u8] {
+        let target = self.text(self.get().unparsed_uri).unwrap_or_default();
+        path_of(target.split(|byte| *byte == b'?').next().unwrap_or_default())
     }
 
     /// Name of the content handler.

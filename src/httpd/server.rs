@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::environment::{EnvVar, Plan, Renamed};
 use super::ivy::IvyRules;
 use super::log::{LogFile, LogTarget};
+use super::notices::Notices;
 use super::options::{Options, Set};
 use super::request_log::RequestLog;
 use super::shm::SharedMemory;
@@ -278,6 +279,7 @@ pub(super) struct Child {
     pub workers: Vec<Running>,
     pub buffers: Buffers,
     pub upkeep: Upkeep,
+    pub notices: Notices,
     /// When idle connections are looked after again; `None`: never.
     pub schedule: Option<Schedule>,
 }

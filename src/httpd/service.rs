@@ -25,6 +25,9 @@ use crate::worker::uri;
 /// Asks a browser for a password.
 const CHALLENGE: &CStr = c"WWW-Authenticate";
 
+/// Note with the event that broke a response off, for log formats (spec/reliability.md 4, 12).
+const ABORT: &CStr = c"JK_ABORT";
+
 /// A request that is being served.
 pub(super) struct HttpdRequest<'r> {
     record: Record<'r>,
@@ -125,11 +128,10 @@ fn balancing<'r>(values: &Values<'r>, rule: Option<&'r RuleOptions>) -> Balancin
 fn forwarded_uri<'r>(record: &Record<'r>, options: Set, path: &[u8]) -> &'r [u8] {
     let pool = record.pool();
     if options.has(JkOption::ForwardURICompatUnparsed) {
-        let unparsed = record.text(record.get().unparsed_uri).unwrap_or_default();
-        return unparsed.split(|b| *b == b'?').next().unwrap_or_default();
+        return record.sent_path();
     }
     if options.has(JkOption::ForwardURICompat) {
-        return pool.keep(path);
+        return pool.keep(&uri::escape_least(path));
     }
     if options.has(JkOption::ForwardURIEscaped) {
         let path = pool.copy(path);
@@ -317,7 +319,8 @@ impl host::Request for HttpdRequest<'_> {
         std::thread::sleep(time);
     }
 
-    fn abort(&mut self) {
+    fn abort(&mut self, why: &'static str) {
+        self.record.notes().set(self.record.pool(), ABORT, why.as_bytes());
         self.output.abort();
     }
 }

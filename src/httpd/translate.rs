@@ -43,25 +43,20 @@ pub(super) struct Refusal {
     status: c_int,
 }
 
+impl Refusal {
+    /// A refusal with 400.
+    pub(super) const fn new(why: &'static str) -> Self {
+        Self { why: Cow::Borrowed(why), status: BAD_REQUEST }
+    }
+}
+
 /// The refusal of a path with a backslash that a rule maps.
-pub(super) const BACKSLASH: Refusal =
-    Refusal { why: Cow::Borrowed("the path has a backslash"), status: BAD_REQUEST };
+pub(super) const BACKSLASH: Refusal = Refusal::new("the path has a backslash");
 
 /// The refusal of a path that a `<Location>` has brought here, and that Tomcat would take for
 /// another one.
-pub(super) const DOTS: Refusal = Refusal {
-    why: Cow::Borrowed("the path has a . or .. segment with a path parameter"),
-    status: BAD_REQUEST,
-};
-
-/// Whether a segment is `.` or `..` once its path parameters are gone. httpd has resolved those
-/// that are so from the start.
-pub(super) fn has_hidden_dots(path: &[u8]) -> bool {
-    path.split(|byte| *byte == b'/').any(|segment| {
-        let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
-        matches!(name, b"." | b"..")
-    })
-}
+pub(super) const DOTS: Refusal =
+    Refusal::new("the path has a . or .. segment with a path parameter");
 
 /// What RejectUnsafeURI makes of a path; where no file is behind it, the client of C mod_jk gets
 /// the same status.

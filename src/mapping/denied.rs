@@ -1,9 +1,8 @@
 //! Paths that are not to be reached, in whatever spelling the engine would take for them.
 #![forbid(unsafe_code)]
 
-use std::borrow::Cow;
-
 use super::normalize;
+use super::target::{decode, path_of};
 
 /// The first of the denied paths that a request is for. `decoded`: its path as httpd has it.
 /// `forwarded`: the path as it goes to the engine, which decodes and normalises it by itself.
@@ -24,39 +23,6 @@ pub fn denied<'d>(paths: &'d [Vec<u8>], decoded: &[u8], forwarded: &[u8]) -> Opt
 /// Whether a path is another one or below it.
 fn is_at(path: &[u8], top: &[u8]) -> bool {
     path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-}
-
-/// A path without the scheme and the host that may stand before it.
-fn path_of(target: &[u8]) -> &[u8] {
-    if target.starts_with(b"/") {
-        return target;
-    }
-    let Some(at) = target.windows(3).position(|text| text == b"://") else { return target };
-    let rest = target.get(at.saturating_add(3)..).unwrap_or_default();
-    let slash = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
-    rest.get(slash..).filter(|path| !path.is_empty()).unwrap_or(b"/")
-}
-
-/// Decodes each `%XX`; what is none stays.
-fn decode(path: &[u8]) -> Cow<'_, [u8]> {
-    if !path.contains(&b'%') {
-        return Cow::Borrowed(path);
-    }
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|n| u8::try_from(n).ok());
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut rest = path;
-    while let [first, after @ ..] = rest {
-        rest = after;
-        if let ([high, low, after @ ..], b'%') = (after, first)
-            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
-        {
-            decoded.push(high << 4 | low);
-            rest = after;
-        } else {
-            decoded.push(*first);
-        }
-    }
-    Cow::Owned(decoded)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod prefixes;
 pub mod rule;
 pub mod session;
 pub mod table;
+pub mod target;
 
 pub use auto_alias::{AutoAlias, auto_alias};
 pub use check::{WorkerKind, WorkerNames};

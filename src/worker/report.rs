@@ -74,7 +74,7 @@ impl<R: Request> Serving<'_, '_, R> {
                 (Outcome::Answered, "answered by httpd".to_owned())
             }
             _ if self.request.is_committed() => {
-                self.request.abort();
+                self.request.abort(failure.event(phase));
                 match failure {
                     Failure::Response(ResponseError::ClientGone) => {
                         (Outcome::ClientGone, "client gone".to_owned())

@@ -181,7 +181,7 @@ impl Request for Memory {
         self.pauses.borrow_mut().push(time);
     }
 
-    fn abort(&mut self) {
+    fn abort(&mut self, _why: &'static str) {
         self.aborted = true;
     }
 }

@@ -7,6 +7,18 @@ use std::borrow::Cow;
 ///
 /// Every byte becomes `%XX` but letters, digits and ``/~$-_.+!*'(),;:@&=``.
 pub fn escape(path: &[u8]) -> Cow<'_, [u8]> {
+    escape_unless(path, |byte| {
+        byte.is_ascii_alphanumeric() || b"/~$-_.+!*'(),;:@&=".contains(&byte)
+    })
+}
+
+/// Encodes of a decoded path only what would make it another one, or none, at the engine (JkOptions
+/// +ForwardURICompat): `%`, `?`, `#`, blanks and control characters.
+pub fn escape_least(path: &[u8]) -> Cow<'_, [u8]> {
+    escape_unless(path, |byte| !byte.is_ascii_control() && !b"%?# ".contains(&byte))
+}
+
+fn escape_unless(path: &[u8], is_literal: impl Fn(u8) -> bool) -> Cow<'_, [u8]> {
     const HEX: [u8; 16] = *b"0123456789ABCDEF";
     let unsafe_bytes = path.iter().filter(|b| !is_literal(**b)).count();
     if unsafe_bytes == 0 {
@@ -24,10 +36,6 @@ pub fn escape(path: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-fn is_literal(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"/~$-_.+!*'(),;:@&=".contains(&byte)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,10 +49,17 @@ mod tests {
         assert!(matches!(escape(literal), Cow::Borrowed(same) if same == literal));
     }
 
+    #[test]
+    fn what_leads_nowhere_else_stays() {
+        assert_eq!(&*escape_least(b"/a%2e ?#\n\x7f"), b"/a%252e%20%3F%23%0A%7F");
+        let literal = b"/a;b=^\"<>[]{}|`\xe4\\";
+        assert!(matches!(escape_least(literal), Cow::Borrowed(same) if same == literal));
+    }
+
     proptest! {
         #[test]
         fn decoding_once_gives_the_path_back(path in prop::collection::vec(any::<u8>(), 0..60)) {
-            let escaped = escape(&path);
+          for escaped in [escape(&path), escape_least(&path)] {
             let mut decoded = Vec::new();
             let mut rest = &escaped[..];
             while let Some((&b, tail)) = rest.split_first() {
@@ -59,6 +74,7 @@ mod tests {
             }
             prop_assert!(!escaped.iter().any(|b| b.is_ascii_control() || b"?# ".contains(b)));
             prop_assert_eq!(&decoded, &path);
+          }
         }
     }
 }

@@ -18,6 +18,7 @@ mod app;
 mod asan;
 mod balancer;
 mod bench;
+mod boundary;
 mod build;
 mod checklist;
 mod compliance;

@@ -57,6 +57,17 @@ fn route_of(id: &[u8]) -> Option<&[u8]> {
     id.get(dot.saturating_add(1)..)
 }
 
+/// The route of the session that a Set-Cookie opens, empty where the id has none; `None`: it opens
+/// none. `name`: the cookie of sessions.
+pub(super) fn opened<'c>(set_cookie: &'c [u8], name: &[u8]) -> Option<&'c [u8]> {
+    let cookie = set_cookie.split(|byte| *byte == b';').next()?.trim_ascii();
+    let id = match cookie.strip_prefix(name)?.strip_prefix(b"=")? {
+        [b'"', inner @ .., b'"'] => inner,
+        id => id,
+    };
+    (!id.is_empty()).then(|| route_of(id).unwrap_or_default())
+}
+
 /// Places of `name` in `text`, none for an empty name.
 fn places<'t>(text: &'t [u8], name: &'t [u8]) -> impl Iterator<Item = usize> + 't {
     let windows = text.windows(name.len().max(1)).enumerate();
@@ -168,6 +179,23 @@ mod tests {
             (&[], Session::None),
         ] {
             assert_eq!(found("/a", cookies), expected, "{cookies:?}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_opens_a_session_with_a_route() {
+        for (cookie, route) in [
+            ("JSESSIONID=1.r1; Path=/", Some("r1")),
+            ("JSESSIONID=\"1.r1.x\";HttpOnly", Some("r1.x")),
+            (" JSESSIONID=1", Some("")),
+            ("JSESSIONID=; Max-Age=0", None),
+            ("JSESSIONID=\"\"", None),
+            ("JSESSIONIDX=1.r1", None),
+            ("a=1; JSESSIONID=1.r1", None),
+            ("", None),
+        ] {
+            let found = opened(cookie.as_bytes(), b"JSESSIONID");
+            assert_eq!(found, route.map(str::as_bytes), "{cookie}");
         }
     }
 

@@ -8,7 +8,7 @@ use super::choice::{Choice, Full, NoChoice, Wish};
 use super::group::Seat;
 use super::serve::Balancer;
 use super::state::Flip;
-use super::sticky::Session;
+use super::sticky::{Session, opened};
 use crate::config::WorkerName;
 use crate::config::balancer::Activation;
 use crate::host::Request;
@@ -97,6 +97,29 @@ impl Balancer {
             cookie.extend_from_slice(b";Secure");
         }
         Some(cookie)
+    }
+
+    /// The route of a session that an engine has just opened and that no member has; empty for a
+    /// session without one. `None`: every session will be found again. `cookies`: values of Set-Cookie.
+    /// `name`: the cookie of the rule.
+    pub fn foreign_route<'c>(
+        &self,
+        mut cookies: impl Iterator<Item = &'c [u8]>,
+        name: Option<&[u8]>,
+    ) -> Option<&'c [u8]> {
+        let config = self.config();
+        if !config.sticky_session || config.members.len() < 2 {
+            return None;
+        }
+        let name = name.unwrap_or(config.session_cookie.as_bytes());
+        let is_known = |route: &[u8]| {
+            let domain = route.split(|byte| *byte == b'.').next().unwrap_or_default();
+            config.members.iter().any(|member| {
+                let own = member.domain.as_bytes();
+                member.route.as_bytes() == route || !own.is_empty() && own == domain
+            })
+        };
+        cookies.find_map(|cookie| opened(cookie, name).filter(|route| !is_known(route)))
     }
 
     pub(super) fn snapshot(&self, seat: &Seat<'_>) -> Option<Snapshot<'_>> {

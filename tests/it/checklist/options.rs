@@ -39,6 +39,11 @@ fn options(name: &str, lines: &str) -> Case {
     site(name, &format!("JkMount /* @\n{lines}")).gets(&[ODD])
 }
 
+/// Without a percent sign, which ours encodes whatever the option.
+fn compat(name: &str, lines: &str) -> Case {
+    site(name, &format!("JkMount /* @\n{lines}")).gets(&["/x/%41%7e;p=1/%5e%22%c3%a9?q=%41"])
+}
+
 /// From an address that mod_remoteip replaces.
 fn remote(name: &str, lines: &str) -> Case {
     site(name, "JkMount /* @\nRemoteIPHeader X-Client-IP\nRemoteIPInternalProxy 127.0.0.1")
@@ -57,13 +62,13 @@ fn secure(name: &str, lines: &str) -> Case {
 
 fn words() -> Vec<Case> {
     vec![
-        options("ForwardURICompat", "> JkOptions +ForwardURICompat"),
+        compat("ForwardURICompat", "> JkOptions +ForwardURICompat"),
         options("ForwardURICompatUnparsed", "> JkOptions +ForwardURICompatUnparsed"),
         options("ForwardURIEscaped", "> JkOptions +ForwardURIEscaped"),
-        options("ForwardURIProxy", "JkOptions +ForwardURICompat\n> JkOptions +ForwardURIProxy"),
-        options("without a sign", "> JkOptions ForwardURICompat"),
-        options("in lower case", "> JkOptions +forwarduricompat"),
-        options("in quotes", "> JkOptions \"+ForwardURICompat\""),
+        compat("ForwardURIProxy", "JkOptions +ForwardURICompat\n> JkOptions +ForwardURIProxy"),
+        compat("without a sign", "> JkOptions ForwardURICompat"),
+        compat("in lower case", "> JkOptions +forwarduricompat"),
+        compat("in quotes", "> JkOptions \"+ForwardURICompat\""),
         options("CompatUnparsed and a rewrite", "> JkOptions +ForwardURICompatUnparsed")
             .site("RewriteEngine On\nRewriteRule ^/x/ /y [PT]"),
         // A folder without an index is httpd's own affair unless a rule maps it.
@@ -104,8 +109,8 @@ fn words() -> Vec<Case> {
 
 fn rules() -> Vec<Case> {
     vec![
-        options("the last of a group wins", "JkOptions +ForwardURICompat<< +ForwardURIEscaped>>"),
-        options("on two lines too", "JkOptions +ForwardURICompat\n> JkOptions +ForwardURIEscaped"),
+        compat("the last of a group wins", "JkOptions +ForwardURICompat<< +ForwardURIEscaped>>"),
+        compat("on two lines too", "JkOptions +ForwardURICompat\n> JkOptions +ForwardURIEscaped"),
         secure("minus beats plus", "JkOptions +ForwardKeySize<< -ForwardKeySize>>"),
         secure(
             "minus beats plus in the other order",
@@ -123,13 +128,13 @@ fn rules() -> Vec<Case> {
             "minus one address takes the other with it",
             "JkOptions +ForwardPhysicalAddress<< -ForwardLocalAddress>>",
         ),
-        options("a tab between words", "JkOptions +FlushHeader<<\t+ForwardURICompat>>"),
+        compat("a tab between words", "JkOptions +FlushHeader<<\t+ForwardURICompat>>"),
     ]
 }
 
 fn merged() -> Vec<Case> {
     vec![
-        options("inherits", "<<JkOptions +ForwardURICompat>>"),
+        compat("inherits", "<<JkOptions +ForwardURICompat>>"),
         options("another way to write a URI", "> JkOptions +ForwardURIProxy"),
         secure("takes a key size back", "> JkOptions +ForwardKeySize"),
         secure("takes a chain away", "> JkOptions -ForwardSSLCertChain"),

@@ -123,8 +123,8 @@ const ROWS: [(&str, Shown); 96] = [
     // There is no file that could be in the way.
     ("L14", Tests(&["faults::life::l14_no_file_of_shared_memory_is_made"])),
     ("L15", Tests(&["config::mistakes::a_misspelt_key_names_what_may_have_been_meant"])),
-    ("L16", Tests(&["faults::hygiene::l16_a_request_too_large_for_a_packet"])),
-    ("H1", Tests(&["faults::framing::f16_h1_an_http2_upload_without_a_length"])),
+    ("L16", Tests(&["boundary::headers::l16_a_request_too_large_for_a_packet"])),
+    ("H1", Tests(&["boundary::request_framing::f16_an_http2_upload_without_a_length"])),
     (
         "H2",
         Tests(&[

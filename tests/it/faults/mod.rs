@@ -9,23 +9,19 @@
 
 mod around;
 mod body;
-mod case;
+pub(crate) mod case;
 mod client_gone;
 mod connect;
 mod cves;
-mod framing;
 mod guard;
 mod head;
 mod hints;
 mod http2;
-mod hygiene;
 mod life;
 mod matrix;
-mod methods;
-mod paths;
 mod pool;
 mod resend;
-mod stage;
+pub(crate) mod stage;
 mod truncation;
 mod upload;
 

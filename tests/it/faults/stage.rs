@@ -24,9 +24,9 @@ type Play = dyn Fn(&mut Conn, &Request) -> io::Result<Action> + Send + Sync;
 /// The workers are all the same engine: `w` as it comes, `t` with a short `reply_timeout`, `p`
 /// which pings before each request; each is mounted at its name. What nobody has scripted is
 /// answered with its own URI.
-pub(super) struct Stage {
-    pub(super) engine: Engine,
-    pub(super) httpd: Httpd,
+pub(crate) struct Stage {
+    pub(crate) engine: Engine,
+    pub(crate) httpd: Httpd,
     plays: Plays,
     child: u32,
     /// Descriptors of the child without any connection.
@@ -37,7 +37,7 @@ type Plays = Arc<Mutex<HashMap<String, Arc<Play>>>>;
 
 /// How a case is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Variant {
+pub(crate) enum Variant {
     /// On a connection that was opened for it.
     Fresh,
     /// On a connection that has carried a request before.
@@ -49,7 +49,7 @@ pub(super) enum Variant {
 }
 
 /// A place in the log and in what the engine has seen.
-pub(super) struct Mark {
+pub(crate) struct Mark {
     log: u64,
     requests: usize,
 }
@@ -57,7 +57,7 @@ pub(super) struct Mark {
 static TOKEN: AtomicUsize = AtomicUsize::new(0);
 
 /// A path below the worker's mount that nothing else uses.
-pub(super) fn unique(worker: &str, what: &str) -> String {
+pub(crate) fn unique(worker: &str, what: &str) -> String {
     format!("/{worker}/{what}/{}", TOKEN.fetch_add(1, Ordering::Relaxed))
 }
 
@@ -68,17 +68,17 @@ worker.list=status
 worker.status.type=status";
 
 impl Stage {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(|builder| builder)
     }
 
     /// A stage under this MPM: one process, and under prefork one client at a time.
-    pub(super) fn under(mpm: Mpm) -> Self {
+    pub(crate) fn under(mpm: Mpm) -> Self {
         Self::with(|builder| one_process(builder, mpm))
     }
 
     /// A stage whose httpd has something more.
-    pub(super) fn with(more: impl FnOnce(httpd::Builder) -> httpd::Builder) -> Self {
+    pub(crate) fn with(more: impl FnOnce(httpd::Builder) -> httpd::Builder) -> Self {
         let plays = Plays::default();
         let known = Arc::clone(&plays);
         let engine = Engine::scripted(move |conn, request| {
@@ -119,7 +119,7 @@ impl Stage {
     }
 
     /// Scripts one path.
-    pub(super) fn play(
+    pub(crate) fn play(
         &self,
         path: &str,
         play: impl Fn(&mut Conn, &Request) -> io::Result<Action> + Send + Sync + 'static,
@@ -128,7 +128,7 @@ impl Stage {
     }
 
     /// Leaves a worker without idle connections. Returns the number of the last one.
-    pub(super) fn drain(&self, worker: &str) -> usize {
+    pub(crate) fn drain(&self, worker: &str) -> usize {
         let path = unique(worker, "bye");
         let response = client::get(self.httpd.addr(), &path);
         assert_eq!(response.text(), path);
@@ -139,13 +139,13 @@ impl Stage {
     }
 
     /// Leaves a worker with one idle connection that has carried a request: its number.
-    pub(super) fn warm(&self, worker: &str) -> usize {
+    pub(crate) fn warm(&self, worker: &str) -> usize {
         connection(&self.echo(worker))
     }
 
     /// A request that must get its own answer.
     #[track_caller]
-    pub(super) fn echo(&self, worker: &str) -> Response {
+    pub(crate) fn echo(&self, worker: &str) -> Response {
         let path = unique(worker, "echo");
         let response = client::get(self.httpd.addr(), &path);
         assert_eq!((response.status(), response.text()), (200, path));
@@ -154,7 +154,7 @@ impl Stage {
 
     /// Requests that a worker is serving, errors, and errors of clients: what its status page says.
     #[track_caller]
-    pub(super) fn counters(&self, worker: &str) -> [u64; 3] {
+    pub(crate) fn counters(&self, worker: &str) -> [u64; 3] {
         let page = client::get(self.httpd.addr(), "/status?mime=prop").text();
         ["busy", "errors", "client_errors"].map(|name| {
             let key = format!("worker.{worker}.{name}=");
@@ -163,13 +163,13 @@ impl Stage {
         })
     }
 
-    pub(super) fn mark(&self) -> Mark {
+    pub(crate) fn mark(&self) -> Mark {
         let log = std::fs::metadata(self.httpd.path("logs/jk.log")).map_or(0, |meta| meta.len());
         Mark { log, requests: self.engine.seen().requests.len() }
     }
 
     /// The lines of the log from a mark on.
-    pub(super) fn log_since(&self, mark: &Mark) -> Vec<String> {
+    pub(crate) fn log_since(&self, mark: &Mark) -> Vec<String> {
         let mut text = Vec::new();
         let mut file = std::fs::File::open(self.httpd.path("logs/jk.log")).expect("a log");
         file.seek(SeekFrom::Start(mark.log)).expect("seek");
@@ -178,13 +178,13 @@ impl Stage {
     }
 
     /// How often the engine was sent a path since a mark.
-    pub(super) fn executions(&self, mark: &Mark, path: &str) -> usize {
+    pub(crate) fn executions(&self, mark: &Mark, path: &str) -> usize {
         let seen = self.engine.seen();
         seen.requests[mark.requests..].iter().filter(|request| request.uri() == path).count()
     }
 
     /// The connection on which the engine was last sent a path.
-    pub(super) fn carried_by(&self, mark: &Mark, path: &str) -> Option<usize> {
+    pub(crate) fn carried_by(&self, mark: &Mark, path: &str) -> Option<usize> {
         let seen = self.engine.seen();
         let sent = seen.requests[mark.requests..].iter().rfind(|request| request.uri() == path)?;
         Some(sent.connection)
@@ -193,7 +193,7 @@ impl Stage {
     /// What must hold after a case: one line in the log, the connection's fate, everybody gets
     /// their own answers, the same process serves and has no descriptor too many.
     #[track_caller]
-    pub(super) fn check_after(
+    pub(crate) fn check_after(
         &self,
         what: &str,
         mark: &Mark,
@@ -229,7 +229,7 @@ impl Stage {
 
     /// The one line of an event, and nothing else worth a line.
     #[track_caller]
-    pub(super) fn check_log(
+    pub(crate) fn check_log(
         &self,
         what: &str,
         mark: &Mark,
@@ -261,7 +261,7 @@ impl Stage {
     /// Runs a case on a fresh and on a reused connection and there in parts: byte by byte, or where
     /// that takes long, of random sizes. Returns how many runs that were.
     #[track_caller]
-    pub(super) fn run(&self, case: &Case) -> usize {
+    pub(crate) fn run(&self, case: &Case) -> usize {
         let mut variants = vec![Variant::Fresh, Variant::Reused];
         if case.then != Then::Reset {
             let parts = if case.is_short() { Variant::Bytes } else { Variant::Split(seed()) };
@@ -273,13 +273,13 @@ impl Stage {
 
     /// Runs cases; a failure does not keep the others from being looked at.
     #[track_caller]
-    pub(super) fn run_all(&self, cases: &[Case]) {
+    pub(crate) fn run_all(&self, cases: &[Case]) {
         self.each(cases, |case| self.run(case));
     }
 
     /// Does `run`, which returns how many runs that were, with all cases.
     #[track_caller]
-    pub(super) fn each(&self, cases: &[Case], run: impl Fn(&Case) -> usize) {
+    pub(crate) fn each(&self, cases: &[Case], run: impl Fn(&Case) -> usize) {
         let (mut runs, mut failures) = (0, Vec::new());
         for case in cases {
             let run = std::panic::AssertUnwindSafe(|| run(case));
@@ -299,7 +299,7 @@ impl Stage {
     }
 
     #[track_caller]
-    pub(super) fn run_as(&self, case: &Case, variant: Variant) {
+    pub(crate) fn run_as(&self, case: &Case, variant: Variant) {
         let what = format!("{} {variant:?}", case.id);
         let reused = variant != Variant::Fresh;
         let before = if reused { self.warm(case.worker) } else { self.drain(case.worker) };
@@ -320,7 +320,7 @@ impl Stage {
         assert_eq!(same, expected, "{what}: connection {number}, before it {before}");
         if let Ok(answer) = &answer
             && answer.end.is_complete()
-            && answer.header("Connection") != Some("close")
+            && !answer.header("Connection").is_some_and(|value| value.contains("close"))
         {
             // The client's own connection is in step too.
             let path = unique(case.worker, "echo");
@@ -341,7 +341,7 @@ impl Stage {
 
     /// Runs a case over HTTP/2.
     #[track_caller]
-    pub(super) fn run_http2(&self, case: &Case, variant: Variant) {
+    pub(crate) fn run_http2(&self, case: &Case, variant: Variant) {
         let what = format!("{} over HTTP/2 {variant:?}", case.id);
         let reused = variant != Variant::Fresh;
         let before = if reused { self.warm(case.worker) } else { self.drain(case.worker) };
@@ -378,7 +378,7 @@ impl Stage {
 }
 
 /// The number of the engine's connection that an echo came over.
-pub(super) fn connection(response: &Response) -> usize {
+pub(crate) fn connection(response: &Response) -> usize {
     response.header("X-Connection").and_then(|number| number.parse().ok()).expect("an echo")
 }
 
@@ -536,6 +536,6 @@ fn check_curl(what: &str, case: &Case, answer: &Curl) {
 }
 
 /// A complete answer that no case expects: what a poisoned connection would give.
-pub(super) fn poison() -> Vec<u8> {
+pub(crate) fn poison() -> Vec<u8> {
     packet::answer(200, &[("X-Engine", "poison")], b"somebody else's answer")
 }

@@ -1,7 +1,7 @@
 //! Methods: spec/reliability.md 2.6.
 
-use super::case::Fate;
-use super::stage::{Stage, unique};
+use crate::faults::case::Fate;
+use crate::faults::stage::{Stage, unique};
 use crate::support::client::{Client, Response};
 
 fn ask(stage: &Stage, method: &str, path: &str) -> Response {
