@@ -32,7 +32,7 @@ cargo bench --bench peers -- [--rounds N] [--seconds S] [--quick] [ROW…]
   --quick      time only: no system calls, no instructions
   --write      writes misc/doc/benchmarks.md and its charts; all rows only
   --list       lists the rows
-JK_MODULE=FILE measures another module instead of ours.";
+JK_MODULE=FILE measures another module instead of ours; FILE must end in mod_jk.so.";
 
 /// What was asked for.
 struct Options {
