@@ -4,13 +4,17 @@
 
 TARGET_ROOT=${CARGO_TARGET_DIR:-target}
 
-# nightly COMPONENT REASON: there is a nightly toolchain with the component.
+# nightly COMMAND COMPONENT...: there is a nightly toolchain with the components.
 nightly() {
     need_cargo
+    asking=$1
+    shift
     cargo +nightly --version >/dev/null 2>&1 ||
-        fail "$2 needs a nightly toolchain: rustup toolchain install nightly --profile minimal --component $1"
-    rustup component list --toolchain nightly 2>/dev/null | grep -q "^$1.*(installed)" ||
-        fail "$2 needs $1: rustup component add $1 --toolchain nightly"
+        fail "$asking needs a nightly toolchain: rustup toolchain install nightly --profile minimal$(printf ' --component %s' "$@")"
+    for component in "$@"; do
+        rustup component list --toolchain nightly 2>/dev/null | grep -q "^$component.*(installed)" ||
+            fail "$asking needs $component: rustup component add --toolchain nightly $*"
+    done
 }
 
 host_triple() {
@@ -86,8 +90,7 @@ MIRI_TESTS='ajp:: config:: mapping:: shared:: status::'
 MIRI_SKIP='no_input proptest random generated every_byte any_ fuzz files threads'
 
 cmd_miri() {
-    nightly miri 'misc/dev miri'
-    nightly rust-src 'misc/dev miri'
+    nightly 'misc/dev miri' miri rust-src
     skip=''
     for name in $MIRI_SKIP; do
         skip="$skip --skip $name"
@@ -105,7 +108,7 @@ cmd_miri() {
 TSAN_TESTS='shared:: worker:: net:: log::'
 
 cmd_tsan() {
-    nightly rust-src 'misc/dev tsan'
+    nightly 'misc/dev tsan' rust-src
     # shellcheck disable=SC2086 # a list of words
     CARGO_TARGET_DIR="$TARGET_ROOT/tsan" RUSTFLAGS='-Zsanitizer=thread' TSAN_OPTIONS="halt_on_error=1 ${TSAN_OPTIONS-}" \
         cargo +nightly test --locked -Zbuild-std --target "$(host_triple)" --lib -- ${*:-$TSAN_TESTS}
@@ -115,7 +118,8 @@ cmd_tsan() {
 
 # Ends with 2 where the database cannot be reached, which says nothing about the dependencies.
 cmd_advisories() {
-    need test
+    [ "$#" -eq 0 ] || fail 'usage: misc/dev advisories'
+    need_deny
     say 'Fetching the advisory database (github.com/rustsec/advisory-db)'
     log=$(mktemp)
     if ! cargo deny --locked --config .deny.toml fetch db >"$log" 2>&1; then
