@@ -51,10 +51,11 @@ pub(super) fn encode<R: Request>(
     }
     let forward = forward_request(&facts, config, routing);
     let policy = request.policy();
-    let headers = headers::forwarded(request.headers(), request.body(), &policy);
-    let length = unannounced(headers.clone(), request.body());
+    let body = request.body();
+    let length = unannounced(headers::forwarded(request.headers(), body, &policy), body);
     let length = length.as_ref().map(|length| (&b"content-length"[..], length.as_bytes()));
-    let all = headers.clone().map(|(name, value)| (name, value)).chain(length);
+    let headers = headers::forwarded(request.headers(), body, &policy);
+    let all = headers.clone().chain(length);
     forward.encode(all, out, config.packet_size.bytes()).map_err(|source| {
         let (largest, size) = largest_part(&facts, headers);
         Failure::TooLarge { source, largest, size }
