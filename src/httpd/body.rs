@@ -169,7 +169,11 @@ impl<'r> BodyReader<'r> {
         brigade: *mut ffi::apr_bucket_brigade,
         wanted: ffi::apr_off_t,
     ) -> ffi::apr_status_t {
-        let output = self.committed.get().then(|| self.record.replace_output_filters(nothing()));
+        let output = self.committed.get().then(|| {
+            // It would stand in the middle of our response.
+            self.record.expect_nothing();
+            self.record.replace_output_filters(nothing())
+        });
         let filters = self.record.get().input_filters;
         let (mode, block) = (ffi::AP_MODE_READBYTES, ffi::APR_BLOCK_READ);
         // SAFETY: the request's own filters and an empty brigade of its connection.
