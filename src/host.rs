@@ -206,6 +206,13 @@ pub trait Request: Log {
     /// [`BodyError`]; the body must not be read again.
     fn read_body(&mut self, buf: &mut [u8]) -> Result<usize, BodyError>;
 
+    /// As [`Request::read_body`], but takes only what is there already; 0 is nothing, or the end. What
+    /// is wrong with the body is said by the read that must have it, unless the server has answered.
+    ///
+    /// # Errors
+    /// [`BodyError::Answered`].
+    fn read_body_ahead(&mut self, buf: &mut [u8]) -> Result<usize, BodyError>;
+
     /// Begins the response. Headers that must not pass have been dropped by the core.
     fn start_response<'h>(
         &mut self,

@@ -25,6 +25,8 @@ pub(super) struct BodyReader<'r> {
     brigade: *mut ffi::apr_bucket_brigade,
     ended: bool,
     failed: bool,
+    /// What a read ahead has found wrong, for the next one that must have something.
+    pending: Option<BodyError>,
     /// Bytes that were read to see whether there is a body at all, or that came unasked.
     ahead: Vec<u8>,
     /// Bytes that the input filters have given.
@@ -49,6 +51,7 @@ impl<'r> BodyReader<'r> {
             brigade: std::ptr::null_mut(),
             ended: false,
             failed: false,
+            pending: None,
             ahead: Vec::new(),
             received: 0,
             committed,
@@ -125,6 +128,9 @@ impl<'r> BodyReader<'r> {
             buf.iter_mut().zip(taken).for_each(|(place, byte)| *place = byte);
             return Ok(length);
         }
+        if let Some(error) = self.pending.take() {
+            return Err(error);
+        }
         if self.is_at_end() {
             return Ok(0);
         }
@@ -137,18 +143,44 @@ impl<'r> BodyReader<'r> {
         result
     }
 
+    /// Reads what is there already, without waiting; 0 where that is nothing. An error waits for the
+    /// next [`BodyReader::read`]: it is of no interest to an engine that wants no more.
+    ///
+    /// # Errors
+    /// [`BodyError::Answered`]: the client has an answer, and must not get another one.
+    pub(super) fn read_ahead(&mut self, buf: &mut [u8]) -> Result<usize, BodyError> {
+        // What lies here already costs nothing to wait for.
+        if !self.ahead.is_empty() || self.failed || self.is_at_end() {
+            return Ok(0);
+        }
+        let brigade = self.brigade();
+        let result = match self.read_filters(brigade, buf.len(), ffi::APR_NONBLOCK_READ) {
+            0 => self.taken(buf),
+            status => Err(status),
+        };
+        self.clean();
+        let error = match result {
+            Err(status) if status == int(ffi::APR_EAGAIN) => return Ok(0),
+            Err(status) => self.error(status),
+            Ok(got) => return Ok(got),
+        };
+        self.failed = true;
+        match error {
+            BodyError::Answered(_) => Err(error),
+            _ => {
+                self.pending = Some(error);
+                Ok(0)
+            }
+        }
+    }
+
     fn read_once(&mut self, buf: &mut [u8]) -> Result<usize, BodyError> {
         let brigade = self.brigade();
-        let wanted = ffi::apr_off_t::try_from(buf.len()).unwrap_or(ffi::apr_off_t::MAX);
         for _ in 0..EMPTY_READS {
-            let status = self.read_filters(brigade, wanted);
-            if status != 0 {
-                self.clean();
-                return Err(self.error(status));
-            }
-            // SAFETY: a live brigade.
-            self.ended = unsafe { ffi::jk_shim_brigade_ends_in_eos(brigade) } != 0;
-            let got = self.take(buf);
+            let got = match self.read_filters(brigade, buf.len(), ffi::APR_BLOCK_READ) {
+                0 => self.taken(buf),
+                status => Err(status),
+            };
             self.clean();
             let got = got.map_err(|status| self.error(status))?;
             // A filter may give nothing although more is to come.
@@ -159,7 +191,7 @@ impl<'r> BodyReader<'r> {
         Err(BodyError::Disconnected)
     }
 
-    /// One blocking read from the input filters.
+    /// One read from the input filters.
     ///
     /// A filter that refuses the body answers by itself, into the request's output filters. Once
     /// our response has begun that would end it as if it were whole, and the filter would then say
@@ -167,21 +199,30 @@ impl<'r> BodyReader<'r> {
     fn read_filters(
         &self,
         brigade: *mut ffi::apr_bucket_brigade,
-        wanted: ffi::apr_off_t,
+        wanted: usize,
+        block: ffi::apr_read_type_e,
     ) -> ffi::apr_status_t {
+        let wanted = ffi::apr_off_t::try_from(wanted).unwrap_or(ffi::apr_off_t::MAX);
         let output = self.committed.get().then(|| {
             // It would stand in the middle of our response.
             self.record.expect_nothing();
             self.record.replace_output_filters(nothing())
         });
         let filters = self.record.get().input_filters;
-        let (mode, block) = (ffi::AP_MODE_READBYTES, ffi::APR_BLOCK_READ);
+        let mode = ffi::AP_MODE_READBYTES;
         // SAFETY: the request's own filters and an empty brigade of its connection.
         let status = unsafe { ffi::ap_get_brigade(filters, brigade, mode, block, wanted) };
         if let Some(output) = output {
             self.record.replace_output_filters(output);
         }
         status
+    }
+
+    /// Takes what the input filters have given.
+    fn taken(&mut self, buf: &mut [u8]) -> Result<usize, ffi::apr_status_t> {
+        // SAFETY: a live brigade.
+        self.ended = unsafe { ffi::jk_shim_brigade_ends_in_eos(self.brigade) } != 0;
+        self.take(buf)
     }
 
     /// Copies the brigade into `buf`; what a filter gave beyond it is kept for the next read.

@@ -268,6 +268,10 @@ impl host::Request for HttpdRequest<'_> {
         self.body.read(buf)
     }
 
+    fn read_body_ahead(&mut self, buf: &mut [u8]) -> Result<usize, BodyError> {
+        self.body.read_ahead(buf)
+    }
+
     fn start_response<'h>(
         &mut self,
         head: &ResponseHead<'_>,

@@ -42,6 +42,9 @@ pub(super) struct Drive<'x, R> {
     pub unwanted: usize,
     /// The last notice that was logged: a peer that repeats itself gets one line.
     pub noticed: Option<Notice>,
+    /// Request body bytes in the send buffer, behind the room for a packet's prefix, that the engine
+    /// has not asked for yet.
+    pub ahead: usize,
 }
 
 /// What is flushed to the client unasked.
@@ -134,6 +137,7 @@ impl<'x, R: Request> Drive<'x, R> {
             replaced: None,
             unwanted: 0,
             noticed: None,
+            ahead: 0,
         }
     }
 

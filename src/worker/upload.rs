@@ -27,7 +27,8 @@ impl<R: Request> Drive<'_, R> {
         }
         // What is left in the buffer is overwritten, and not worth to be cleared for each packet.
         let room = send.get_mut(..size).unwrap_or_default();
-        let data = fill(self.request, room, &mut self.progress.body_read)?;
+        let ahead = self.ahead.min(max);
+        let data = fill(self.request, room, ahead, &mut self.progress.body_read)?;
         let packet = match data {
             0 => &body::END,
             _ => room.get(..data.saturating_add(body::PREFIX_LEN)).unwrap_or_default(),
@@ -38,8 +39,46 @@ impl<R: Request> Drive<'_, R> {
         self.progress.sent = self.progress.sent.saturating_add(count(sent));
         sending.map_err(|e| Failure::BodySend(e.source))?;
         exchange.body_sent(data);
+        if ahead < self.ahead {
+            // The engine wanted less than was here.
+            let begin = body::PREFIX_LEN.saturating_add(ahead);
+            let end = body::PREFIX_LEN.saturating_add(self.ahead);
+            send.copy_within(begin..end, body::PREFIX_LEN);
+        }
+        self.ahead = self.ahead.saturating_sub(ahead);
+        if !exchange.is_upload_complete() {
+            self.read_ahead(send.get_mut(body::PREFIX_LEN..size).unwrap_or_default())?;
+        }
         if phase == Phase::Stream {
             self.progress.phase = phase;
+        }
+        Ok(())
+    }
+
+    /// Reads what has come from the client for the next packet, while the engine works on this one.
+    ///
+    /// Only an engine that has asked once gets here: its request cannot go to another one any more,
+    /// so nothing is lost but one packet that it may not want. A body of unknown length is left
+    /// alone: its end, its limit and its mistakes are found where the engine asks.
+    fn read_ahead(&mut self, data: &mut [u8]) -> Result<(), Failure> {
+        if !matches!(self.request.body(), RequestBody::Length(_)) {
+            return Ok(());
+        }
+        while let Some(room) = data.get_mut(self.ahead..).filter(|room| !room.is_empty()) {
+            let got = self.progress.body_read;
+            let failed = |source| Failure::ClientBody { source, got };
+            match self.request.read_body_ahead(room).map_err(failed)? {
+                0 => break,
+                n => {
+                    let is_all = n < room.len();
+                    self.ahead = self.ahead.saturating_add(n);
+                    self.progress.body_read = got.saturating_add(count(n));
+                    if is_all {
+                        // Another look would find nothing.
+                        break;
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -58,13 +97,14 @@ pub(super) fn append_body<R: Request>(
 ) -> Result<usize, Failure> {
     let start = send.len();
     send.resize(start.saturating_add(max).saturating_add(body::PREFIX_LEN), 0);
-    let data = fill(request, send.get_mut(start..).unwrap_or_default(), body_read)?;
+    let data = fill(request, send.get_mut(start..).unwrap_or_default(), 0, body_read)?;
     let size = if data == 0 { 0 } else { data.saturating_add(body::PREFIX_LEN) };
     send.truncate(start.saturating_add(size));
     Ok(data)
 }
 
-/// Fills `packet` with a body packet whose data is read from the client. A body of known length fills
+/// Fills `packet` with a body packet whose data is read from the client, but for the first `got` bytes,
+/// which are there. A body of known length fills
 /// all of it, another all but that or ends. Returns the number of data bytes, 0 at the end.
 ///
 /// # Errors
@@ -72,6 +112,7 @@ pub(super) fn append_body<R: Request>(
 fn fill<R: Request>(
     request: &mut R,
     packet: &mut [u8],
+    mut got: usize,
     body_read: &mut u64,
 ) -> Result<usize, Failure> {
     let Some((prefix, data)) = packet.split_first_chunk_mut::<{ body::PREFIX_LEN }>() else {
@@ -79,7 +120,6 @@ fn fill<R: Request>(
     };
     let max = data.len();
     let has_length = matches!(request.body(), RequestBody::Length(_));
-    let mut got = 0;
     // A packet of a chunked body is full enough where C mod_jk, which left room for a chunk header,
     // takes it for full: engines get bodies cut at the same places.
     let enough = if has_length { max } else { max.saturating_sub(CHUNK_ROOM).max(1).min(max) };

@@ -33,6 +33,14 @@ pub(super) struct Outcome {
 }
 
 impl Load {
+    /// Whether what counts is how much body gets through, not how many requests.
+    pub(super) fn uploaded(&self) -> Option<usize> {
+        match self {
+            Self::Upload { bytes } => Some(*bytes),
+            _ => None,
+        }
+    }
+
     /// Puts load on `path` for about `seconds`.
     pub(super) fn run(&self, httpd: &Httpd, path: &str, seconds: u32) -> Result<Outcome, String> {
         match *self {

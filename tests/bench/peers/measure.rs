@@ -45,6 +45,8 @@ pub(super) struct Measured {
 pub(super) struct Outcomes {
     pub(super) name: &'static str,
     pub(super) title: &'static str,
+    /// Body bytes of a request, where it is an upload.
+    pub(super) uploaded: Option<usize>,
     pub(super) peers: Vec<Measured>,
 }
 
@@ -79,6 +81,15 @@ impl Measured {
 impl Outcomes {
     pub(super) fn peer(&self, peer: Peer) -> Option<&Measured> {
         self.peers.iter().find(|measured| measured.peer == peer)
+    }
+
+    /// Throughput of a peer for people: requests a second, or megabytes of an upload.
+    pub(super) fn throughput(&self, measured: &Measured) -> String {
+        let rate = measured.median(|sample| sample.rate);
+        match self.uploaded {
+            Some(bytes) => format!("{:.0} MB/s", rate * bytes as f64 / 1e6),
+            None => format!("{rate:.0}"),
+        }
     }
 
     /// The ratio of two peers in one column, round by round: neighbours in time are compared.
@@ -128,7 +139,7 @@ pub(super) fn row(row: &Row, staged: &Staged, options: &Options) -> Result<Outco
         let instructions = instructions.transpose()?;
         peers.push(Measured { peer, samples, calls, instructions, pss, anon });
     }
-    Ok(Outcomes { name: row.name, title: row.title, peers })
+    Ok(Outcomes { name: row.name, title: row.title, uploaded: row.load.uploaded(), peers })
 }
 
 /// Waits until all threads of the child have started: before, httpd closes idle connections.
@@ -198,7 +209,7 @@ mod tests {
     fn ratios_are_those_of_the_same_round() {
         let peers =
             vec![measured(Peer::Ours, [20.0, 3.0, 40.0]), measured(Peer::C, [10.0, 1.0, 40.0])];
-        let row = Outcomes { name: "a", title: "b", peers };
+        let row = Outcomes { name: "a", title: "b", uploaded: None, peers };
         let ratio = row.ratio(Peer::Ours, Peer::C, |sample| sample.rate);
         assert_eq!(ratio, Some(Spread { median: 2.0, least: 1.0, most: 3.0 }));
         assert_eq!(row.ratio(Peer::Ours, Peer::Http, |sample| sample.rate), None);

@@ -13,10 +13,11 @@ pub(super) fn text(result: &Outcomes) -> String {
     let mut text = format!("{} ({})\n", result.name, result.title);
     let _ = writeln!(
         text,
-        "  {:19} {:>9} {:>19} {:>8} {:>8} {:>6} {:>9} {:>19} {:>7} {:>8} {:>7} {:>7}",
+        "  {:19} {:>9} {:>19} {:>7} {:>8} {:>8} {:>6} {:>9} {:>19} {:>7} {:>8} {:>7} {:>7}",
         "",
         "req/s",
         "to C",
+        "to http",
         "p50 µs",
         "p99 µs",
         "to C",
@@ -34,10 +35,11 @@ pub(super) fn text(result: &Outcomes) -> String {
             to_c(|sample| sample.p99).map_or("-".to_owned(), |it| format!("{:.2}", it.median));
         let _ = writeln!(
             text,
-            "  {:19} {:9.0} {:>19} {:8.0} {:8.0} {:>6} {:9.1} {:>19} {:>7} {:>8} {:7} {:7}",
+            "  {:19} {:>9} {:>19} {:>7} {:8.0} {:8.0} {:>6} {:9.1} {:>19} {:>7} {:>8} {:7} {:7}",
             measured.peer.name(),
-            measured.median(|sample| sample.rate),
+            result.throughput(measured),
             spread(to_c(|sample| sample.rate)),
+            to_http(result, measured.peer),
             measured.median(|sample| sample.p50),
             measured.median(|sample| sample.p99),
             p99,
@@ -52,6 +54,12 @@ pub(super) fn text(result: &Outcomes) -> String {
     text
 }
 
+/// The ratio of the throughput to that of mod_proxy_http.
+fn to_http(row: &Outcomes, peer: Peer) -> String {
+    let ratio = row.ratio(peer, Peer::Http, |sample| sample.rate);
+    ratio.map_or("-".to_owned(), |it| format!("{:.2}", it.median))
+}
+
 fn spread(spread: Option<Spread>) -> String {
     spread.map_or("-".to_owned(), |it| format!("{:.2} ({:.2}-{:.2})", it.median, it.least, it.most))
 }
@@ -62,25 +70,28 @@ pub(super) fn page(rows: &[Outcomes], growth: &[Growth], how: &str) -> String {
     page += "| No | What | Limit | Measured | |\n|---|---|---|---|---|\n";
     for target in targets::judge(rows) {
         let measured = target.measured.map_or("–".to_owned(), |value| format!("{value:.2}"));
-        let sign = if target.at_least { "≥" } else { "≤" };
+        let limit = target.limit.map_or("–".to_owned(), |limit| {
+            format!("{} {limit:.2}", if target.at_least { "≥" } else { "≤" })
+        });
         let verdict = match target.is_reached() {
             Some(true) => "reached",
             Some(false) => "**not reached**",
+            None if target.measured.is_some() => "for comparison",
             None => "not measured",
         };
         let _ = writeln!(
             page,
-            "| {} | {} | {sign} {:.2} | {measured} | {verdict} |",
-            target.number, target.what, target.limit
+            "| {} | {} | {limit} | {measured} | {verdict} |",
+            target.number, target.what
         );
     }
     page += "\n## Ratios to C mod_jk\n\n\
         ![CPU time per request of each row, as ratio to C mod_jk](benchmarks/cpu.svg)\n\n\
         ![Throughput of each row, as ratio to C mod_jk](benchmarks/rate.svg)\n\n\
         ## All rows\n\n";
-    page += "| Row | | requests/s | to C (least–most) | p50 µs | p99 µs | to C | CPU µs | \
+    page += "| Row | | requests/s, or as said | to C (least–most) | to http | p50 µs | p99 µs | to C | CPU µs | \
         to C (least–most) | calls | instructions | PSS KiB | anonymous KiB |\n\
-        |---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+        |---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
     for row in rows {
         for measured in &row.peers {
             page += &table_line(row, measured);
@@ -110,11 +121,12 @@ fn table_line(row: &Outcomes, measured: &Measured) -> String {
         value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
     };
     format!(
-        "| {} | {} | {:.0} | {} | {:.0} | {:.0} | {p99} | {:.1} | {} | {} | {} | {} | {} |\n",
+        "| {} | {} | {} | {} | {} | {:.0} | {:.0} | {p99} | {:.1} | {} | {} | {} | {} | {} |\n",
         row.title,
         measured.peer.name(),
-        measured.median(|sample| sample.rate),
+        row.throughput(measured),
         spread(to_c(|sample| sample.rate)),
+        to_http(row, measured.peer),
         measured.median(|sample| sample.p50),
         measured.median(|sample| sample.p99),
         measured.median(|sample| sample.cpu),

@@ -119,31 +119,38 @@ pub(super) fn rows() -> Vec<Row> {
         Row::get("small-1", "small GET, 1 connection", 1, "s").calls().instructions(),
         Row::get("small-16", "small GET, 16 connections", 16, "s"),
         Row::get("small-64", "small GET, 64 connections", 64, "s"),
-        Row::get("unix-1", "small GET, Unix socket, 1 connection", 1, "s").unix().calls(),
+        Row::get("unix-1", "small GET, Unix socket, 1 connection", 1, "s")
+            .unix()
+            .calls()
+            .instructions(),
         Row::get("unix-16", "small GET, Unix socket, 16 connections", 16, "s").unix(),
         Row::get("http2", "small GET, HTTP/2, 4 connections with 4 streams", 4, "s").http2(),
         Row::get("tls", "small GET, TLS, 16 connections", 16, "s").tls(),
         Row::get("get-10k", "GET of 10 KB, 16 connections", 16, "k10"),
         Row::get("get-100k", "GET of 100 KB, 16 connections", 16, "k100").calls().instructions(),
-        Row::get("get-1m", "GET of 1 MB, 4 connections", 4, "m1").calls(),
+        Row::get("get-1m", "GET of 1 MB, 4 connections", 4, "m1").calls().instructions(),
         Row::get("headers-100", "GET with 100 headers, 16 connections", 16, "s").headers(100),
         Row::get("headers-200", "GET with 200 headers, 16 connections", 16, "s")
             .headers(200)
             .instructions(),
-        Row::get("rules-10", "10 rules, 16 connections", 16, "s").rules(10),
+        Row::get("rules-10", "10 rules, 16 connections", 16, "s").rules(10).instructions(),
         Row::get("rules-1000", "1,000 rules, 16 connections", 16, "s").rules(1000).instructions(),
         Row::get("rules-10000", "10,000 rules, 16 connections", 16, "s").rules(10_000),
-        Row::get("members-1", "balancer with 1 member, 16 connections", 16, "s").members(1),
+        Row::get("members-1", "balancer with 1 member, 16 connections", 16, "s")
+            .members(1)
+            .instructions(),
         Row::get("members-10", "balancer with 10 members, 16 connections", 16, "s").members(10),
         Row::get("members-100", "balancer with 100 members, 16 connections", 16, "s")
             .members(100)
             .instructions(),
         Row::get("upload-8k", "upload of 20 MB, packets of 8 KiB", 1, "upload8")
             .upload(8192)
-            .calls(),
+            .calls()
+            .instructions(),
         Row::get("upload-64k", "upload of 20 MB, packets of 64 KiB", 1, "upload64")
             .upload(65536)
-            .calls(),
+            .calls()
+            .instructions(),
         Row::get("tomcat-small", "Tomcat: small GET, 16 connections", 16, "").tomcat(8192, "s.jsp"),
         Row::get("tomcat-100k", "Tomcat: GET of 100 KB, 16 connections", 16, "")
             .tomcat(8192, "k100"),

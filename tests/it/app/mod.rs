@@ -6,6 +6,7 @@ mod pages;
 mod protocol;
 mod restart;
 mod streaming;
+mod upload;
 
 use crate::support::client::{Client, Response};
 use crate::support::httpd::{Builder, Httpd, Module, Mpm};

@@ -5,9 +5,10 @@ mod counter;
 
 use std::io;
 
+use crate::support::Gate;
 use crate::support::client::{self, Client};
 use crate::support::engine::{Action, Conn, Engine};
-use crate::support::httpd::Module;
+use crate::support::httpd::{Module, Mpm};
 use crate::support::packet::{self, Request};
 use counter::{Counter, Counts};
 
@@ -77,4 +78,41 @@ fn an_upload_takes_two_system_calls_for_a_packet_and_no_memory() {
     let wanted = Counts { calls: 1 + 2 * packets, allocations: 0 };
     let ours = least(Module::Ours, wanted, |request| request("/w/upload", &body));
     assert!(ours.calls <= wanted.calls && ours.allocations == 0, "{ours:?}, wanted {wanted:?}");
+}
+
+/// Where only END_RESPONSE is missing the wait for it is bounded, which takes no call either.
+#[test]
+fn an_end_that_comes_alone_takes_one_more_system_call() {
+    let may_end = Gate::default();
+    let gate = may_end.clone();
+    let engine = Engine::scripted(move |conn, _| {
+        let headers = [("Content-Length", "20")];
+        let body = packet::body_chunk(&[b'x'; 20]);
+        conn.send(&[packet::send_headers(200, "OK", &headers), body].concat())?;
+        gate.pass();
+        gate.close();
+        conn.send(&packet::end_response(true))?;
+        Ok(Action::Keep)
+    })
+    .start();
+    let counter = Counter::new(Module::Ours);
+    // The event MPM closes idle connections while its threads start.
+    let httpd = counter.httpd().mpm(Mpm::Worker).size(2, 1).worker("w", &engine.endpoint());
+    let httpd = httpd.mount("/w/*", "w").start();
+    let mut client = Client::connect(httpd.addr());
+    // The client has its answer before the end of it, and httpd waits for the end.
+    let mut work = || {
+        for _ in 0..10 {
+            client.send((client::head("GET", "/w/x", &[]) + "\r\n").as_bytes()).expect("sent");
+            let answer = client.read_response("GET");
+            assert_eq!((answer.status(), answer.body.len()), (200, 20));
+            may_end.open();
+        }
+    };
+    work();
+    // The last end may be received before or after the counts are taken.
+    let wanted = Counts { calls: 41, allocations: 0 };
+    let ours = counter.least(wanted, work);
+    assert!(ours.calls <= 41 && ours.allocations == 0, "{ours:?} for 10 requests");
+    assert_eq!(engine.accepted(), 1);
 }
