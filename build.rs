@@ -234,10 +234,6 @@ fn compile_shim(httpd: &Httpd) -> Result<(), String> {
     for flag in &httpd.flags {
         compiler.flag(flag);
     }
-    // Without optimisation the C library has nothing to check, and says so.
-    if env::var("OPT_LEVEL").is_ok_and(|level| level != "0") {
-        compiler.flag("-U_FORTIFY_SOURCE").define("_FORTIFY_SOURCE", "2");
-    }
     compiler.try_compile("jk_shim").map_err(|e| {
         format!(
             "the C compiler does not work ({}); install gcc (Debian: gcc libc6-dev) and \
