@@ -15,6 +15,7 @@ const FUNCTIONS: &[&str] = &[
     "ap_bucket_error_create",
     "ap_check_cmd_context",
     "ap_content_type_tolower",
+    "ap_destroy_sub_req",
     "ap_get_brigade",
     "ap_get_remote_host",
     "ap_get_server_banner",
@@ -46,6 +47,7 @@ const FUNCTIONS: &[&str] = &[
     "ap_set_content_type",
     "ap_set_last_modified",
     "ap_setup_client_block",
+    "ap_sub_req_method_uri",
     "ap_update_mtime",
     "apr_brigade_cleanup",
     "apr_brigade_create",
@@ -231,10 +233,6 @@ fn compile_shim(httpd: &Httpd) -> Result<(), String> {
         .extra_warnings(false);
     for flag in &httpd.flags {
         compiler.flag(flag);
-    }
-    // Without optimisation the C library has nothing to check, and says so.
-    if env::var("OPT_LEVEL").is_ok_and(|level| level != "0") {
-        compiler.flag("-U_FORTIFY_SOURCE").define("_FORTIFY_SOURCE", "2");
     }
     compiler.try_compile("jk_shim").map_err(|e| {
         format!(

@@ -52,3 +52,13 @@ pub mod worker;
 
 #[cfg(feature = "httpd")]
 mod httpd;
+
+/// As many generated cases as a property takes, unless PROPTEST_CASES says how many (`misc/dev miri`).
+#[cfg(test)]
+fn generated(cases: u32) -> proptest::prelude::ProptestConfig {
+    let config = proptest::prelude::ProptestConfig::default();
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => config,
+        None => proptest::prelude::ProptestConfig { cases, ..config },
+    }
+}

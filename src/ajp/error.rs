@@ -9,7 +9,12 @@ use thiserror::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum DecodeError {
     /// The packet does not begin with the magic of its direction.
-    #[error("a packet must begin with {expected:04x}, but this begins with {got:02x?}")]
+    #[error(
+        "a packet must begin with {expected:04x}, but this begins with {:02x}{:02x}; is this the port of an \
+         AJP connector?",
+        got[0],
+        got[1]
+    )]
     BadMagic {
         /// The two bytes that were due.
         expected: u16,

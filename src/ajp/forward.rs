@@ -106,7 +106,7 @@ impl<'a> ForwardRequest<'a> {
             count = count.saturating_add(1);
             match codes::request_header_code(name) {
                 Some(code) => w.u16(code),
-                None => w.string(name),
+                None => w.name(name),
             }
             w.string(value);
         }
@@ -328,6 +328,18 @@ mod tests {
         assert!(out.is_empty());
         request.encode(std::iter::empty(), &mut out, size).unwrap();
         assert_eq!(out.len(), size);
+    }
+
+    #[test]
+    fn no_name_of_a_header_is_read_as_a_code() {
+        let name = vec![b'x'; 0xA000];
+        let mut out = Vec::new();
+        for (length, is_fine) in [(0x9FFF, true), (0xA000, false)] {
+            let headers = [(&name[..length], &b"v"[..])];
+            let request = ForwardRequest { method: b"GET", ..Default::default() };
+            let result = request.encode(headers.into_iter(), &mut out, 65536);
+            assert_eq!(result.is_ok(), is_fine, "{length}: {result:?}");
+        }
     }
 
     fn text() -> impl Strategy<Value = Vec<u8>> {

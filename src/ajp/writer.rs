@@ -7,6 +7,8 @@ use super::reader::NULL_STRING;
 
 /// Bytes of a string beside its text: length and zero byte.
 const STRING_EXTRA: usize = 3;
+/// What the codes of header names begin with.
+const FIRST_CODE: usize = 0xA000;
 
 /// Appends one packet to a buffer that may already hold others.
 ///
@@ -93,6 +95,15 @@ impl<'b> Writer<'b> {
             self.out.extend_from_slice(text);
             self.out.push(0);
         }
+    }
+
+    /// Appends the name of a header, which must not be as long as a code is large: its length would be
+    /// read as one.
+    pub fn name(&mut self, name: &[u8]) {
+        if name.len() >= FIRST_CODE {
+            self.too_long = self.too_long.or(Some(name.len()));
+        }
+        self.string(name);
     }
 
     /// Appends a string, or the null string.

@@ -570,7 +570,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
+        #![proptest_config(crate::generated(256))]
 
         #[test]
         fn survives_any_bytes(text in prop::collection::vec(

@@ -468,7 +468,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
+        #![proptest_config(crate::generated(256))]
 
         /// Whatever the lines say: what is not refused makes sense, and no secret is shown.
         #[test]

@@ -203,7 +203,11 @@ impl<'r> BodyReader<'r> {
         block: ffi::apr_read_type_e,
     ) -> ffi::apr_status_t {
         let wanted = ffi::apr_off_t::try_from(wanted).unwrap_or(ffi::apr_off_t::MAX);
-        let output = self.committed.get().then(|| self.record.replace_output_filters(nothing()));
+        let output = self.committed.get().then(|| {
+            // It would stand in the middle of our response.
+            self.record.expect_nothing();
+            self.record.replace_output_filters(nothing())
+        });
         let filters = self.record.get().input_filters;
         let mode = ffi::AP_MODE_READBYTES;
         // SAFETY: the request's own filters and an empty brigade of its connection.

@@ -1,5 +1,6 @@
 //! The hooks that serve a request and log it (spec/mod_jk.md 1.6).
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::ffi::{CStr, c_int};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use super::service::HttpdRequest;
 use super::status;
 use super::translate::{
     BACKSLASH, DIRECTORY, DOTS, Mapping, NO_JK, Refusal, WORKER_NAME, hook, is_ours_already,
-    keep_options, log_panic, map, refuse_path,
+    keep_options, log_panic, map, refusal_of, refuse_path,
 };
 use crate::config::WorkerConfig;
 use crate::host::Request as _;
@@ -149,6 +150,15 @@ fn choose<'r>(
     if let (None, Mapping::Refused(why)) = (notes.original_uri, &mapping) {
         return Err(refuse_path(record, runtime, path, why));
     }
+    let refuse_unauthorised = || match &mapping {
+        Mapping::Unmapped(Cow::Owned(normal)) | Mapping::Mapped(_, _, Cow::Owned(normal)) => {
+            match refusal_of(record, normal) {
+                Some(why) => Err(refuse_path(record, runtime, path, &why)),
+                None => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    };
     let indicator = runtime.environment.name(Variable::Worker);
     if let Some(text) = noted.or_else(|| record.environment().get(indicator)) {
         if contains_backslash(path) {
@@ -157,6 +167,7 @@ fn choose<'r>(
         if noted.is_none() && has_dots(path) {
             return Err(refuse_path(record, runtime, path, &DOTS));
         }
+        refuse_unauthorised()?;
         let (name, options, problems) = match noted {
             Some(name) => (name, RuleOptions::default(), Vec::new()),
             None => extensions::parse(text),
@@ -172,6 +183,9 @@ fn choose<'r>(
         }
         let options = keep_options(record, Arc::new(options));
         return Ok(Some(Chosen { worker: runtime.workers.names.position(name), name, options }));
+    }
+    if matches!(mapping, Mapping::Mapped(..)) {
+        refuse_unauthorised()?;
     }
     let Mapping::Mapped(table, id, _) = mapping else {
         return Ok(None);

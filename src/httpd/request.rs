@@ -10,7 +10,7 @@ use super::ffi;
 use super::identity::is_about_tls;
 use super::log::{Sink, Speaker};
 use super::module;
-use super::pool::{self, Pool};
+use super::pool::{self, Pool, int};
 use super::server::Runtime;
 use super::table::{self, Table};
 use crate::mapping::RuleOptions;
@@ -104,6 +104,12 @@ impl<'r> Record<'r> {
         unsafe { (*self.raw.as_ptr()).clength = 0 };
         // SAFETY: as in `set_handler`.
         unsafe { (*self.raw.as_ptr()).mtime = 0 }
+    }
+
+    /// Has httpd send no `100 Continue` any more.
+    pub(super) fn expect_nothing(&self) {
+        // SAFETY: as in `set_handler`.
+        unsafe { (*self.raw.as_ptr()).expecting_100 = 0 }
     }
 
     /// Puts other output filters in place and returns those that were there.
@@ -219,6 +225,32 @@ impl<'r> Record<'r> {
     pub(super) fn add_cgi_variables(&self) {
         // SAFETY: a live request; no reference to its environment is held here.
         unsafe { ffi::ap_add_common_vars(self.raw()) }
+    }
+
+    /// Whether httpd would serve the client another path, which is encoded: 200, or the status for it.
+    /// Nothing is served; a challenge that belongs to the status becomes one of this request.
+    pub(super) fn try_path(&self, path: &[u8]) -> c_int {
+        let path = self.pool().copy(path);
+        // SAFETY: a live request, its own method, and a C string in its pool; without a filter to write
+        // to httpd takes the request's.
+        let raw = unsafe {
+            ffi::ap_sub_req_method_uri(self.get().method, path, self.raw(), pool::nothing())
+        };
+        // SAFETY: null or the request that httpd has just made, which lives until it is destroyed.
+        let Some(tried) = (unsafe { Record::new(raw) }) else {
+            return int(ffi::HTTP_INTERNAL_SERVER_ERROR);
+        };
+        let status = tried.get().status;
+        if status == int(ffi::HTTP_UNAUTHORIZED) {
+            for (name, value) in tried.err_headers_out().entries() {
+                if name.eq_ignore_ascii_case(b"www-authenticate") {
+                    self.err_headers_out().add_copy(self.pool(), name, value);
+                }
+            }
+        }
+        // SAFETY: made above, and not used any more.
+        unsafe { ffi::ap_destroy_sub_req(raw) };
+        status
     }
 
     /// The client connection.

@@ -56,7 +56,7 @@ fn slot() -> *mut Retained {
 pub(super) fn replace(workers: Arc<WorkerSet>) -> Legacy {
     let slot = slot();
     #[cfg(feature = "test-memory")]
-    super::test_memory::held(Arc::as_ptr(&workers).addr());
+    super::test_memory::kept(Arc::as_ptr(&workers).addr());
     let own = Retained { copy: &raw const COPY, value: Arc::into_raw(workers).cast() };
     // SAFETY: memory that httpd keeps for us, of this type and used by this thread only.
     let before = unsafe { slot.replace(own) };

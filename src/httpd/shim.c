@@ -1,5 +1,16 @@
+/* Before any header, which all would miss it. Without optimisation the C library has nothing to check, and says so. */
+#if defined(__OPTIMIZE__) && (!defined(_FORTIFY_SOURCE) || _FORTIFY_SOURCE < 2)
+#undef _FORTIFY_SOURCE
+#define _FORTIFY_SOURCE 2
+#endif
+
 #include "shim.h"
 #include "mod_status.h"
+
+/* No call here leaves a trace of it in the module, so what cannot be tested there is tested here. */
+#if defined(__OPTIMIZE__) && defined(__GLIBC__) && (!defined(__USE_FORTIFY_LEVEL) || __USE_FORTIFY_LEVEL < 2)
+#error "the C library does not check its calls: _FORTIFY_SOURCE has no effect here"
+#endif
 
 void jk_shim_log_request(const char *file, int line, int module_index, int level,
                          const request_rec *r, const char *text)

@@ -48,6 +48,11 @@ impl Refusal {
     pub(super) const fn new(why: &'static str) -> Self {
         Self { why: Cow::Borrowed(why), status: BAD_REQUEST }
     }
+
+    /// What httpd says to a path without its parameters.
+    const fn of_httpd(status: c_int) -> Self {
+        Self { why: Cow::Borrowed("httpd refuses the path without its parameters"), status }
+    }
 }
 
 /// The refusal of a path with a backslash that a rule maps.
@@ -263,6 +268,16 @@ fn set_alias(record: Record<'_>, alias: &Path, path: &[u8]) -> c_int {
             if is_archive { FORBIDDEN } else { DECLINED }
         }
     }
+}
+
+/// Why httpd refuses a client the path under which the engine finds what is asked for. Where no rule
+/// has mapped a request, httpd has authorised only the path that has parameters.
+pub(super) fn refusal_of(record: &Record<'_>, path: &[u8]) -> Option<Refusal> {
+    let status = record.try_path(&uri::escape(path));
+    (status != int(ffi::HTTP_OK)).then(|| {
+        let is_error = status >= BAD_REQUEST;
+        Refusal::of_httpd(if is_error { status } else { FORBIDDEN })
+    })
 }
 
 /// Refuses a path that cannot be compared.

@@ -194,7 +194,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #![proptest_config(crate::generated(2000))]
 
         #[test]
         fn agrees_with_tomcat(path in "/[a./;\\\\%é]{0,24}") {

@@ -156,7 +156,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(4000))]
+        #![proptest_config(crate::generated(4000))]
 
         #[test]
         fn agrees_with_the_naive_model(pattern in "[ab*?]{0,8}", path in "[ab]{0,10}") {

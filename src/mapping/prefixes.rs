@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #![proptest_config(crate::generated(2000))]
 
         #[test]
         fn finds_every_member_that_a_text_begins_with(

@@ -431,7 +431,7 @@ pub(super) mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(1000))]
+        #![proptest_config(crate::generated(1000))]
 
         #[test]
         fn agrees_with_a_scan_of_the_sorted_rules(

@@ -8,10 +8,9 @@ use super::inflight::Inflight;
 use super::latency::Latency;
 use super::requests::Ticket;
 
-/// Counters of one worker over all processes (spec/mod_jk.md 6.9). No two workers share a cache line,
-/// so that the processors which serve one need not wait for those that serve another.
+/// Counters of one worker over all processes (spec/mod_jk.md 6.9).
 #[derive(Debug, Default)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub struct WorkerState {
     /// Requests that it was chosen for, each once however often it was tried.
     pub used: AtomicU64,

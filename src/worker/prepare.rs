@@ -6,7 +6,7 @@ use super::headers;
 use crate::ajp::forward::{Attributes, ForwardRequest};
 use crate::ajp::message::is_token_byte;
 use crate::config::{Ajp13Config, Secret, WorkerName};
-use crate::host::{Facts, Request};
+use crate::host::{Facts, Request, RequestBody};
 
 /// Longest method name that is forwarded, bytes (spec/reliability.md 2.6).
 const LONGEST_METHOD: usize = 64;
@@ -51,11 +51,30 @@ pub(super) fn encode<R: Request>(
     }
     let forward = forward_request(&facts, config, routing);
     let policy = request.policy();
-    let headers = headers::forwarded(request.headers(), request.body(), &policy);
-    forward.encode(headers.clone(), out, config.packet_size.bytes()).map_err(|source| {
+    let body = request.body();
+    let length = unannounced(headers::forwarded(request.headers(), body, &policy), body);
+    let length = length.as_ref().map(|length| (&b"content-length"[..], length.as_bytes()));
+    let headers = headers::forwarded(request.headers(), body, &policy);
+    let all = headers.clone().chain(length);
+    forward.encode(all, out, config.packet_size.bytes()).map_err(|source| {
         let (largest, size) = largest_part(&facts, headers);
         Failure::TooLarge { source, largest, size }
     })
+}
+
+/// The length of a body that no header announces, as the client has named Content-Length in
+/// `Connection`. The engine would take a body that it does not expect for another request.
+fn unannounced<'h>(
+    mut headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
+    body: RequestBody,
+) -> Option<String> {
+    match body {
+        RequestBody::Length(length) => {
+            let is_length = |name: &[u8]| name.eq_ignore_ascii_case(b"content-length");
+            (!headers.any(|(name, _)| is_length(name))).then(|| length.to_string())
+        }
+        RequestBody::None | RequestBody::Unknown => None,
+    }
 }
 
 fn forward_request<'f>(

@@ -54,3 +54,10 @@ fn a_use_after_free_is_reported() {
 fn a_leak_is_reported() {
     is_reported("leak", &["LeakSanitizer: detected memory leaks", "test_memory", "libmod_jk"]);
 }
+
+#[test]
+#[ignore = "misc/dev asan: needs a module that makes the mistake"]
+fn a_value_in_a_pool_that_is_never_destroyed_is_reported() {
+    let words = ["LeakSanitizer: detected memory leaks", "forgotten_pool", "libmod_jk"];
+    is_reported("forgotten-pool", &words);
+}

@@ -38,6 +38,31 @@ fn f01_a_length_beside_chunks_counts_for_nothing() {
     stage.check_after("F1", &mark, "w", None, None);
 }
 
+/// A body that no length announces is the next request for the engine.
+#[test]
+fn f01_a_length_that_connection_names_is_announced_all_the_same() {
+    let stage = Stage::new();
+    for named in ["content-length", "Content-Length, Transfer-Encoding", "x,CONTENT-LENGTH ,close"]
+    {
+        for length in [1, 8_186, 20_000] {
+            let lines = format!("Connection: {named}\r\nContent-Length: {length}\r\n");
+            let (path, mark, mut client) = send(&stage, &lines, &Noise::bytes(length));
+            let answer = client.read_response("POST");
+            let expected = length.to_string();
+            assert_eq!((answer.status(), answer.header("X-Body")), (200, Some(expected.as_str())));
+            let request = seen(&stage, &mark, &path);
+            assert_eq!(request.header_values("Content-Length"), [expected], "{named}");
+            drop(client);
+            stage.check_after(named, &mark, "w", None, None);
+        }
+    }
+    // Neither is a body announced that does not follow.
+    let lines = "Connection: content-length\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n";
+    let (path, mark, mut client) = send(&stage, lines, b"5\r\nhello\r\n0\r\n\r\n");
+    assert_eq!(client.read_response("POST").header("X-Body"), Some("5"));
+    assert_eq!(seen(&stage, &mark, &path).body(), Body::Unknown);
+}
+
 /// Each of these lines is refused, and no engine hears of it.
 #[track_caller]
 fn check_refused(lines: &[&str], statuses: &[u16], event: Option<(&str, &str)>) {
@@ -256,6 +281,30 @@ fn f13_continue_comes_when_we_begin_to_read() {
     client.send(b"3\r\nabc\r\n0\r\n\r\n").expect("sent");
     let answer = client.read_response("POST");
     assert_eq!((answer.header("X-Body"), answer.head.interim.as_slice()), (Some("3"), &[100][..]));
+}
+
+/// An engine may send status and headers first, and ask for the body then.
+#[test]
+fn f13_no_continue_comes_within_a_response() {
+    let stage = Stage::new();
+    let path = unique("w", "early");
+    stage.play(&path, |conn, request| {
+        conn.send(&packet::send_headers(200, "OK", &[]))?;
+        conn.send(&packet::body_chunk(b""))?;
+        let body = conn.read_body(request)?;
+        conn.send(&packet::body_chunk(&body))?;
+        conn.send(&packet::end_response(true))?;
+        Ok(Action::Keep)
+    });
+    let mut client = Client::connect(stage.httpd.addr());
+    let headers = [("Expect", "100-continue"), ("Transfer-Encoding", "chunked")];
+    client.send((client::head("POST", &path, &headers) + "\r\n").as_bytes()).expect("sent");
+    let head = client.read_head().expect("a head");
+    assert_eq!((head.status, head.interim.as_slice()), (200, &[][..]));
+    client.send(b"3\r\nabc\r\n0\r\n\r\n").expect("sent");
+    let mut body = Vec::new();
+    client.read_body("POST", &head, |part| body.extend_from_slice(part)).expect("a body");
+    assert_eq!(String::from_utf8_lossy(&body), "abc");
 }
 
 #[test]

@@ -324,3 +324,53 @@ fn no_path_parameter_leads_out_of_a_location_with_a_handler() {
     }
     assert!(forwarded > 10, "{forwarded}");
 }
+
+/// Where a `<Location>` gives a path to a worker, httpd authorises the path as it was sent, and Tomcat
+/// maps it without its parameters.
+#[test]
+fn no_path_parameter_leads_past_an_access_rule_in_a_location_with_a_handler() {
+    let engines = Engines::start(&["w"]);
+    let httpd = engines
+        .httpd(Module::Ours)
+        .modules(&["env", "rewrite", "auth_basic", "authn_core", "authn_file", "authz_user"])
+        .file("users", "")
+        .config(
+            "RewriteEngine on
+             RewriteRule ^/go/(.*)$ /env/$1 [PT]
+             <Location /env>
+             SetHandler jakarta-servlet
+             SetEnv JK_WORKER_NAME w
+             </Location>
+             <Location /env/private>
+             Require all denied
+             </Location>
+             <Location /env/users>
+             AuthType Basic
+             AuthName here
+             AuthUserFile @ROOT@/users
+             Require valid-user
+             </Location>",
+        )
+        .start();
+    let length = if std::env::var_os("JK_LONG").is_some() { 4 } else { 3 };
+    let mut targets = Vec::new();
+    for insert in sequences(&[";", "/", ".", "x", "%3b"], length) {
+        targets.extend(with_insert("/env/private/page", &insert));
+        targets.push(format!("/go/private{insert}/page"));
+    }
+    let mut forwarded = 0;
+    for (target, answer) in targets.iter().zip(ask(httpd.addr(), &targets)) {
+        let Some((_, uri)) = &answer.forwarded else { continue };
+        forwarded += 1;
+        let path = tomcat(uri).unwrap_or_default();
+        assert!(path != "/env/private" && !path.starts_with("/env/private/"), "{target} as {uri}");
+    }
+    assert!(forwarded > 10, "{forwarded}");
+    let mut client = Client::connect(httpd.addr());
+    let asked = client.get("/env/users/page;jsessionid=1");
+    assert_eq!(
+        (asked.status(), asked.header("WWW-Authenticate")),
+        (401, Some("Basic realm=\"here\""))
+    );
+    assert_eq!(Client::connect(httpd.addr()).get("/env/page;jsessionid=1.w").status(), 200);
+}

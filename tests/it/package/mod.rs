@@ -7,6 +7,7 @@ mod firewall;
 mod install;
 mod machine;
 mod sites;
+mod tools;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
