@@ -72,11 +72,16 @@ pub(super) fn is_attribute_name(key: &[u8]) -> bool {
     key.first().is_some_and(is_start) && key.iter().all(is_part) && key != b"xmlns"
 }
 
-/// As a string of JSON, with its quotes.
-pub(super) fn json(bytes: &[u8]) -> String {
+/// Adds a string of JSON, with its quotes.
+pub(super) fn json(escaped: &mut String, bytes: &[u8]) {
     let text = unicode(bytes);
-    let mut escaped = String::with_capacity(text.len().saturating_add(2));
     escaped.push('"');
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"\\<".contains(&byte) || byte == b' ';
+    if text.bytes().all(is_plain) {
+        escaped.push_str(&text);
+        escaped.push('"');
+        return;
+    }
     for c in text.chars() {
         match c {
             '"' => escaped.push_str("\\\""),
@@ -89,7 +94,6 @@ pub(super) fn json(bytes: &[u8]) -> String {
         }
     }
     escaped.push('"');
-    escaped
 }
 
 /// As the value of a label of Prometheus, without its quotes.
@@ -165,6 +169,12 @@ mod tests {
 
     #[test]
     fn other_formats_too() {
+        let json = |bytes: &[u8]| {
+            let mut into = String::new();
+            json(&mut into, bytes);
+            into
+        };
+        assert_eq!(json(b"plain text"), "\"plain text\"");
         assert_eq!(json(b"a\"\\\n</script>\x01\xff"), r#""a\"\\\u000a\u003c/script>\u0001\\xff""#);
         assert_eq!(label(b"a\"\\\n\xff"), r#"a\"\\\n\\xff"#);
         let text = |bytes: &[u8], is_quoted| {
