@@ -12,6 +12,7 @@ pub mod edit;
 mod edit_field;
 mod effects;
 pub mod error;
+mod exposed;
 pub mod ivy;
 pub mod keys;
 mod line;
@@ -29,6 +30,7 @@ pub mod workers;
 
 pub use balancer::{Activation, BalanceLock, BalanceMethod, BalancerConfig, Member};
 pub use error::{Place, Problem, Problems, Severity};
+pub use exposed::warn_of_missing_secrets;
 pub use properties::{Environment, Properties, Property};
 pub use status::{MemberHealth, Rating, StatusConfig};
 pub use worker::{

@@ -17,7 +17,7 @@ use super::pool::{self, int};
 use super::server::{Inherited, RawConfig, Runtime, ServerConfig, WorkerSet};
 use crate::config::{
     Ajp13Config, Defaults, Place, Problem, Problems, Properties, Severity, Target, WorkerConfig,
-    WorkerMount, Workers, validate,
+    WorkerMount, Workers, validate, warn_of_missing_secrets,
 };
 use crate::log::Level;
 use crate::mapping::{LiveTable, MapFile, Rule, TableSources, rules_of};
@@ -159,6 +159,8 @@ fn read_workers(
     warn_of_readable_secrets(raw, &properties, problems);
     ivy.add_workers(&mut properties, problems);
     let workers = validate(&mut properties, &Defaults { pool_size }, problems);
+    let is_engine = |name: &_| ivy.is_engine(name);
+    warn_of_missing_secrets(&workers.workers, &properties, is_engine, problems);
     let resolved = resolve_names(&workers.workers, &properties, problems);
     (workers, properties, resolved)
 }

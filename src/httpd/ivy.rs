@@ -17,7 +17,7 @@ use super::server::{RawConfig, ServerConfig};
 use crate::config::ivy::{
     Engine, EngineFiles, EngineLine, FrontEnd, MAX_FILE, Source, check_base_url,
 };
-use crate::config::{Place, Problems, Properties, Target, WorkerConfig};
+use crate::config::{Place, Problems, Properties, Target, WorkerConfig, WorkerName};
 use crate::mapping::{Mount, Rule};
 use crate::net::NameCache;
 
@@ -120,6 +120,11 @@ impl Ivy {
             }
         }
         self.connected.push(connected);
+    }
+
+    /// Whether a worker is that of a JkIvyEngine line.
+    pub(super) fn is_engine(&self, worker: &WorkerName) -> bool {
+        self.connected.iter().any(|connected| connected.line.worker == *worker)
     }
 
     /// Each worker once.

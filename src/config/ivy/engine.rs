@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use super::{EngineFiles, EngineLine, Found};
 use crate::config::{
     error::{Place, Problems},
+    exposed::is_loopback,
     properties::{Properties, Property},
     text::printable,
     worker::{Ajp13Config, Target, WorkerConfig},
@@ -309,13 +310,6 @@ fn reachable(address: &str) -> &str {
         Ok(IpAddr::V4(ip)) if ip.is_unspecified() => "127.0.0.1",
         Ok(IpAddr::V6(ip)) if ip.is_unspecified() => "::1",
         _ => address,
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    match host.parse::<IpAddr>() {
-        Ok(address) => address.to_canonical().is_loopback(),
-        Err(_) => host.trim_end_matches('.').eq_ignore_ascii_case("localhost"),
     }
 }
 

@@ -12,6 +12,7 @@ mod body;
 mod case;
 mod client_gone;
 mod connect;
+mod cves;
 mod framing;
 mod guard;
 mod head;

@@ -71,7 +71,7 @@ fn cites_trap(text: &str, trap: u32) -> bool {
 }
 
 /// The cells of a table row, or `None` if the line is none. `\|` does not end a cell.
-fn cells(line: &str) -> Option<Vec<String>> {
+pub(super) fn cells(line: &str) -> Option<Vec<String>> {
     let inner = line.trim().strip_prefix('|')?;
     let mut cells = vec![String::new()];
     let mut signs = inner.chars().peekable();
@@ -109,7 +109,7 @@ fn has_citation(cell: &str) -> bool {
 }
 
 /// The last segments of the paths in backticks, or of all words if nothing is in backticks.
-fn test_names(cell: &str) -> Vec<String> {
+pub(super) fn test_names(cell: &str) -> Vec<String> {
     let quoted: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
     let words = if quoted.is_empty() { cell.split([',', ' ']).collect() } else { quoted };
     words

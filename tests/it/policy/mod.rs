@@ -3,9 +3,10 @@
 
 mod compat;
 mod layering;
+mod security;
 mod source;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -170,14 +171,22 @@ fn every_difference_from_the_c_module_is_allowed_and_tested() {
         Err(_) if !has_border() => return,
         Err(error) => panic!("{}: {error}", path.display()),
     };
-    let tests: BTreeSet<String> = ["src", "tests"]
-        .iter()
-        .flat_map(|below| rust_files(below))
-        .flat_map(|(_, text)| Source::new(&text).test_names())
-        .collect();
+    let tests = test_names("src").chain(test_names("tests")).collect();
     let mut problems = compat::problems(&text, &tests);
     problems.extend(compat::missing_traps(&text));
     report(&problems);
+}
+
+#[test]
+fn every_advisory_is_walked_through_and_tested() {
+    let text = std::fs::read_to_string(root().join("misc/doc/SECURITY.md")).expect("a document");
+    let tests = test_names("src").chain(test_names("tests")).collect();
+    report(&security::problems(&text, &tests));
+}
+
+/// The names of all tests in the files below a folder.
+fn test_names(below: &str) -> impl Iterator<Item = String> {
+    rust_files(below).into_iter().flat_map(|(_, text)| Source::new(&text).test_names())
 }
 
 // --- what is built --------------------------------------------------------------------------
