@@ -126,20 +126,23 @@ pub(super) fn text(into: &mut Vec<u8>, bytes: &[u8], is_quoted: bool) {
     into.push(b'"');
 }
 
-/// As the value of a property.
-pub(super) fn property_value(bytes: &[u8]) -> Vec<u8> {
-    property(bytes, |at, byte| at == 0 && byte == b' ')
+/// Adds the value of a property.
+pub(super) fn property_value(into: &mut Vec<u8>, bytes: &[u8]) {
+    property(into, bytes, |at, byte| at == 0 && byte == b' ');
 }
 
-/// As the key of a property, or a part of it.
-pub(super) fn property_key(bytes: &[u8]) -> Vec<u8> {
-    property(bytes, |at, byte| {
+/// Adds the key of a property, or a part of it.
+pub(super) fn property_key(into: &mut Vec<u8>, bytes: &[u8]) {
+    property(into, bytes, |at, byte| {
         matches!(byte, b' ' | b'=' | b':') || at == 0 && matches!(byte, b'#' | b'!')
-    })
+    });
 }
 
-fn property(bytes: &[u8], is_special: impl Fn(usize, u8) -> bool) -> Vec<u8> {
-    let mut escaped = Vec::with_capacity(bytes.len());
+fn property(escaped: &mut Vec<u8>, bytes: &[u8], is_special: impl Fn(usize, u8) -> bool) {
+    if bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_./,".contains(byte)) {
+        escaped.extend_from_slice(bytes);
+        return;
+    }
     for (at, byte) in bytes.iter().enumerate() {
         match byte {
             b'\n' => escaped.extend(b"\\n"),
@@ -151,7 +154,6 @@ fn property(bytes: &[u8], is_special: impl Fn(usize, u8) -> bool) -> Vec<u8> {
             byte => escaped.push(*byte),
         }
     }
-    escaped
 }
 
 #[cfg(test)]
@@ -186,8 +188,11 @@ mod tests {
         assert_eq!(text(b"node 1", true), b"x=\"node 1\"");
         assert_eq!(text(b"a \"b\"\n", false), br#"x="a \"b\"\x0a""#);
         assert_eq!(text(b"a b", false), b"x=\"a b\"");
-        assert_eq!(property_value(b" a=b\\c\n\0"), br"\ a=b\\c\n\u0000");
-        assert_eq!(property_key(b"#a b=c:d"), br"\#a\ b\=c\:d");
+        let mut property = Vec::new();
+        property_key(&mut property, b"#a b=c:d");
+        property.push(b'=');
+        property_value(&mut property, b" a=b\\c\n\0");
+        assert_eq!(property, br"\#a\ b\=c\:d=\ a=b\\c\n\u0000");
     }
 
     #[test]
