@@ -129,6 +129,9 @@ const CONSTANTS: &[&str] = &[
 ];
 
 fn main() {
+    if env::var_os("CARGO_FEATURE_HTTPD").is_none() {
+        return;
+    }
     if let Err(sentence) = build() {
         println!("cargo::error={sentence}");
     }
@@ -214,15 +217,21 @@ fn run(program: &Path, arguments: &[&str]) -> Result<String, String> {
 }
 
 fn compile_shim(httpd: &Httpd) -> Result<(), String> {
+    let here = env::current_dir().map_err(|e| format!("the current directory: {e}"))?;
     let mut compiler = cc::Build::new();
     compiler
         .file("src/httpd/shim.c")
         .flag_if_supported("-fstack-protector-strong")
         .flag_if_supported("-fvisibility=hidden")
+        .flag_if_supported(format!("-ffile-prefix-map={}=.", here.display()))
         .warnings(true)
         .extra_warnings(false);
     for flag in &httpd.flags {
         compiler.flag(flag);
+    }
+    // Without optimisation the C library has nothing to check, and says so.
+    if env::var("OPT_LEVEL").is_ok_and(|level| level != "0") {
+        compiler.flag("-U_FORTIFY_SOURCE").define("_FORTIFY_SOURCE", "2");
     }
     compiler.try_compile("jk_shim").map_err(|e| {
         format!(

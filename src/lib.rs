@@ -50,4 +50,5 @@ pub mod shared;
 pub mod status;
 pub mod worker;
 
+#[cfg(feature = "httpd")]
 mod httpd;

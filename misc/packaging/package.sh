@@ -100,6 +100,7 @@ cmd_dist() {
     cp -R README.md LICENSE apache-conf "$tree/"
     cp -R misc/apache misc/doc "$tree/misc/"
     package_module "$tree/misc/apache/mod_jk.so"
+    sbom "$tree/misc/mod_jk.cdx.json"
     # shellcheck disable=SC2094 # find leaves out what is being written
     (cd "$tree" && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | sed 's|^\./||' | xargs -d '\n' sha256sum >SHA256SUMS)
     chmod -R u=rwX,go=rX "$tree"
@@ -171,6 +172,7 @@ cmd_deb() {
     cp misc/packaging/debian/postinst misc/packaging/debian/prerm misc/packaging/debian/postrm "$tree/DEBIAN/"
     cp misc/packaging/debian/copyright misc/packaging/debian/README.Debian misc/doc/*.md "$docs/"
     rm "$docs/CHANGELOG.md" "$docs/CONTRIBUTING.md" "$docs/SAFETY.md" # its place is changelog.gz; for developers
+    sbom "$docs/mod_jk.cdx.json"
     gzip -9nc misc/doc/CHANGELOG.md >"$docs/changelog.gz"
     # jk.load and jk.conf are Debian's here; the sites and the integration directory are examples.
     cp apache-conf/*.conf "$docs/examples/"

@@ -87,10 +87,8 @@ impl<'a> ForwardRequest<'a> {
         max: usize,
     ) -> Result<(), EncodeError>
     where
-        H: Iterator<Item = (&'h [u8], &'h [u8])> + Clone,
+        H: Iterator<Item = (&'h [u8], &'h [u8])>,
     {
-        let count =
-            u16::try_from(headers.clone().count()).map_err(|_| EncodeError::TooManyHeaders)?;
         let code = codes::method_code(self.method);
         let mut w = Writer::new(out, max);
         w.u8(packet::FORWARD_REQUEST);
@@ -102,8 +100,10 @@ impl<'a> ForwardRequest<'a> {
         w.string(self.server_name);
         w.u16(self.server_port);
         w.u8(u8::from(self.is_ssl));
-        w.u16(count);
+        let count_at = w.reserve_u16();
+        let mut count = 0usize;
         for (name, value) in headers {
+            count = count.saturating_add(1);
             match codes::request_header_code(name) {
                 Some(code) => w.u16(code),
                 None => w.string(name),
@@ -112,6 +112,10 @@ impl<'a> ForwardRequest<'a> {
         }
         let stored_method = code.is_none().then_some(self.method);
         self.attributes.encode(stored_method, &mut w);
+        match u16::try_from(count) {
+            Ok(count) => w.fill_u16(count_at, count),
+            Err(_) => return Err(w.abandon(EncodeError::TooManyHeaders)),
+        }
         w.finish()
     }
 }

@@ -5,6 +5,9 @@ use super::error::EncodeError;
 use super::frame::{HEADER_LEN, TO_CONTAINER};
 use super::reader::NULL_STRING;
 
+/// Bytes of a string beside its text: length and zero byte.
+const STRING_EXTRA: usize = 3;
+
 /// Appends one packet to a buffer that may already hold others.
 ///
 /// What no longer fits is counted but not written, so that the error can name the size that would
@@ -33,6 +36,27 @@ impl<'b> Writer<'b> {
         w
     }
 
+    /// Leaves room for a 16-bit number that is not known yet. Returns its place.
+    pub fn reserve_u16(&mut self) -> usize {
+        let at = self.out.len();
+        self.u16(0);
+        at
+    }
+
+    /// Writes a number into the room that [`Writer::reserve_u16`] has left.
+    pub fn fill_u16(&mut self, at: usize, n: u16) {
+        // There is no room in a packet that has become too large.
+        if let Some(field) = self.out.get_mut(at..at.saturating_add(2)) {
+            field.copy_from_slice(&n.to_be_bytes());
+        }
+    }
+
+    /// Takes the packet back.
+    pub fn abandon(self, why: EncodeError) -> EncodeError {
+        self.out.truncate(self.start);
+        why
+    }
+
     /// Appends bytes as they are.
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.size = self.size.saturating_add(bytes.len());
@@ -53,15 +77,22 @@ impl<'b> Writer<'b> {
 
     /// Appends a string with its length and zero byte.
     pub fn string(&mut self, text: &[u8]) {
-        match u16::try_from(text.len()) {
-            Ok(len) if len != NULL_STRING => self.u16(len),
+        let (len, text) = match u16::try_from(text.len()) {
+            Ok(len) if len != NULL_STRING => (len, text),
             _ => {
                 self.too_long = self.too_long.or(Some(text.len()));
-                self.u16(0);
+                self.size = self.size.saturating_add(text.len());
+                (0, &[][..])
             }
+        };
+        let size = text.len().saturating_add(STRING_EXTRA);
+        self.size = self.size.saturating_add(size);
+        if self.size <= self.max {
+            self.out.reserve(size);
+            self.out.extend_from_slice(&len.to_be_bytes());
+            self.out.extend_from_slice(text);
+            self.out.push(0);
         }
-        self.bytes(text);
-        self.u8(0);
     }
 
     /// Appends a string, or the null string.
@@ -77,7 +108,7 @@ impl<'b> Writer<'b> {
     /// # Errors
     /// [`EncodeError::TooLarge`], [`EncodeError::StringTooLong`]. The buffer is then as it was
     /// before the packet.
-    pub fn finish(self) -> Result<(), EncodeError> {
+    pub fn finish(mut self) -> Result<(), EncodeError> {
         let problem = if self.size > self.max {
             Some(EncodeError::TooLarge { size: self.size, max: self.max })
         } else {
@@ -87,15 +118,12 @@ impl<'b> Writer<'b> {
         let length = u16::try_from(payload).ok();
         match (problem, length) {
             (None, Some(length)) => {
-                let at = self.start.saturating_add(2);
-                if let Some(field) = self.out.get_mut(at..at.saturating_add(2)) {
-                    field.copy_from_slice(&length.to_be_bytes());
-                }
+                self.fill_u16(self.start.saturating_add(2), length);
                 Ok(())
             }
             (problem, _) => {
-                self.out.truncate(self.start);
-                Err(problem.unwrap_or(EncodeError::TooLarge { size: self.size, max: self.max }))
+                let too_large = EncodeError::TooLarge { size: self.size, max: self.max };
+                Err(self.abandon(problem.unwrap_or(too_large)))
             }
         }
     }

@@ -4,7 +4,7 @@
 use std::ffi::{CStr, CString};
 
 use super::pool::Pool;
-use super::table::Table;
+use super::table::{self, Table};
 use crate::host::Tls;
 
 /// What a variable is read for. The first ones have a directive that gives them another name.
@@ -99,8 +99,8 @@ pub(super) struct EnvVar {
 #[derive(Debug)]
 pub(super) struct Plan {
     names: [CString; VARIABLES],
-    /// Bit n: some name has n bytes.
-    lengths: u64,
+    /// By the length of a name, all beyond the last in that: bit n stands for variable n.
+    by_length: [u32; LENGTHS],
     env_vars: Vec<EnvVar>,
     extract_tls: bool,
     needs_cgi_variables: bool,
@@ -117,9 +117,8 @@ impl<'r> Values<'r> {
     }
 }
 
-fn length_bit(name: &[u8]) -> u64 {
-    1 << name.len().min(63)
-}
+/// Names of this many bytes or more are not told apart by their length.
+const LENGTHS: usize = 64;
 
 impl Plan {
     /// What a server reads. `extract_tls`: JkExtractSSL.
@@ -128,10 +127,15 @@ impl Plan {
             let renamed = renamed.get(variable as usize).and_then(Option::as_ref);
             renamed.map_or_else(|| default.to_owned(), Clone::clone)
         });
-        let lengths = names.iter().fold(0, |bits, name| bits | length_bit(name.to_bytes()));
+        let mut by_length = [0; LENGTHS];
+        for (at, name) in names.iter().enumerate() {
+            if let Some(bits) = by_length.get_mut(name.count_bytes().min(LENGTHS - 1)) {
+                *bits |= 1 << at;
+            }
+        }
         // Log formats and header directives may count on them as well.
         let needs_cgi_variables = !env_vars.is_empty() || extract_tls;
-        Self { names, lengths, env_vars, extract_tls, needs_cgi_variables }
+        Self { names, by_length, env_vars, extract_tls, needs_cgi_variables }
     }
 
     /// The name that a variable has on this server.
@@ -163,17 +167,19 @@ impl Plan {
         values: &mut Values<'r>,
         wanted: impl Fn(Variable) -> bool,
     ) {
-        for (name, value) in table.entries() {
-            if self.lengths & length_bit(name) == 0 {
-                continue;
-            }
-            for ((variable, _), known) in NAMES.iter().zip(&self.names) {
+        for raw in table.raw_entries() {
+            let Some(name) = table::name(raw) else { continue };
+            let mut bits = self.by_length.get(name.len().min(LENGTHS - 1)).copied().unwrap_or(0);
+            while bits != 0 {
+                let at = bits.trailing_zeros() as usize;
+                bits &= bits.wrapping_sub(1);
+                let known = NAMES.get(at).zip(self.names.get(at)).zip(values.0.get_mut(at));
                 // APR's tables know no case.
-                if known.to_bytes().eq_ignore_ascii_case(name)
+                if let Some((((variable, _), known), place @ None)) = known
                     && wanted(*variable)
-                    && let Some(place) = values.0.get_mut(*variable as usize)
+                    && known.to_bytes().eq_ignore_ascii_case(name)
                 {
-                    place.get_or_insert(value);
+                    *place = table::entry(raw).map(|(_, value)| value);
                 }
             }
         }

@@ -10,7 +10,7 @@ use super::ffi;
 use super::guard::guard;
 use super::lifecycle::runtime;
 use super::options::JkOption;
-use super::pool::int;
+use super::pool::{int, short};
 use super::request::{Notes, Record};
 use super::response::reset_response;
 use super::server::{Child, Running, Runtime, unix_time};
@@ -238,8 +238,10 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
     let status = forward(record, runtime, child, worker, path, committed);
     // SAFETY: as above.
     let micros = unsafe { ffi::apr_time_now() }.saturating_sub(begin).max(0);
-    let duration = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
-    record.notes().set(record.pool(), REQUEST_DURATION, duration.as_bytes());
+    let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
+    let mut buf = [0; 32];
+    let duration = short(&mut buf, format_args!("{seconds}.{rest:06}"));
+    record.notes().set(record.pool(), REQUEST_DURATION, duration);
     status
 }
 
@@ -315,6 +317,8 @@ fn forward(
     }
     #[cfg(feature = "test-panic")]
     request.panic_if_asked("before");
+    #[cfg(feature = "test-memory")]
+    super::test_memory::spoil_if_asked(&record);
     if let (Running::Status, WorkerConfig::Status(status)) = (running, config) {
         let form = match status::form(&mut request) {
             Ok(form) => form,

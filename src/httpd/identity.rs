@@ -66,7 +66,7 @@ impl<'r> Identity<'r> {
         if self.is_off() {
             return true;
         }
-        let Some((name, _)) = table::entry(raw) else { return false };
+        let Some(name) = table::name(raw) else { return false };
         let is_claim = || {
             let value: *const u8 = raw.val.cast_const().cast();
             let is_trailer = || self.trailers.entries().any(|(trailer, _)| is_same(trailer, name));

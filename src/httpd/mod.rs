@@ -43,6 +43,8 @@ mod shm;
 mod stamp;
 mod status;
 mod table;
+#[cfg(feature = "test-memory")]
+mod test_memory;
 mod translate;
 mod upkeep;
 mod watchdog;

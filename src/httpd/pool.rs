@@ -1,6 +1,8 @@
 //! APR pools: strings that httpd reads after we have returned, and Rust values that end with one.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::fmt;
+use std::io::Write;
 use std::marker::PhantomData;
 use std::process;
 use std::ptr::{self, NonNull};
@@ -88,6 +90,8 @@ impl<'p> Pool<'p> {
     pub(super) fn park<T: 'static>(self, value: T) -> NonNull<T> {
         let parked = Box::leak(Box::new(Parked { process: process::id(), value }));
         let parked = NonNull::from(parked);
+        #[cfg(feature = "test-memory")]
+        super::test_memory::held(parked.addr().get());
         // SAFETY: `parked` comes from a Box of the type that `drop_parked::<T>` expects, and a
         // pool runs its cleanup exactly once.
         unsafe {
@@ -112,6 +116,8 @@ unsafe extern "C" fn drop_parked<T>(data: *mut c_void) -> ffi::apr_status_t {
             // SAFETY: `park` registered this pointer with this type; it is alive until here.
             let creator = unsafe { (*parked).process };
             if creator == process::id() {
+                #[cfg(feature = "test-memory")]
+                super::test_memory::released(parked.addr());
                 // SAFETY: it came from Box::into_raw and this cleanup runs once.
                 drop(unsafe { Box::from_raw(parked) });
             }
@@ -148,6 +154,16 @@ pub(super) unsafe fn elements<'a, T>(array: *const ffi::apr_array_header_t) -> &
     }
     // SAFETY: APR keeps `nelts` initialised elements of the array's type at `elts`.
     unsafe { std::slice::from_raw_parts(header.elts.cast(), len) }
+}
+
+/// Writes a short text without the heap; what has no room in `buf` is cut off.
+pub(super) fn short<'b>(buf: &'b mut [u8], text: fmt::Arguments<'_>) -> &'b [u8] {
+    let mut rest = &mut *buf;
+    // Only a lack of room can fail.
+    let _ = rest.write_fmt(text);
+    let left = rest.len();
+    let used = buf.len().saturating_sub(left);
+    buf.get(..used).unwrap_or_default()
 }
 
 /// A C int of httpd that cannot overflow ours.

@@ -328,9 +328,7 @@ impl<'r> Record<'r> {
     /// Notes which headers tell of a certificate, before modules set their own.
     pub(super) fn note_tls_claims(&self) {
         let entries = self.headers_in().raw_entries();
-        let about = |raw: &&ffi::apr_table_entry_t| {
-            table::entry(raw).is_some_and(|(name, _)| is_about_tls(name))
-        };
+        let about = |raw: &&ffi::apr_table_entry_t| table::name(raw).is_some_and(is_about_tls);
         let claims: Vec<*const u8> =
             entries.iter().filter(about).map(|raw| raw.val.cast_const().cast()).collect();
         if !claims.is_empty() {
@@ -349,7 +347,7 @@ impl<'r> Record<'r> {
         let entries = self.headers_in().raw_entries();
         let named: Vec<*const u8> = entries
             .iter()
-            .filter(|raw| table::entry(raw).is_some_and(|(name, _)| is_named(name)))
+            .filter(|raw| table::name(raw).is_some_and(is_named))
             .map(|raw| raw.val.cast_const().cast())
             .collect();
         if !named.is_empty() {

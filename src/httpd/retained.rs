@@ -55,9 +55,13 @@ fn slot() -> *mut Retained {
 /// the parent process while it starts.
 pub(super) fn replace(workers: Arc<WorkerSet>) -> Legacy {
     let slot = slot();
+    #[cfg(feature = "test-memory")]
+    super::test_memory::held(Arc::as_ptr(&workers).addr());
     let own = Retained { copy: &raw const COPY, value: Arc::into_raw(workers).cast() };
     // SAFETY: memory that httpd keeps for us, of this type and used by this thread only.
     let before = unsafe { slot.replace(own) };
+    #[cfg(feature = "test-memory")]
+    super::test_memory::released(before.value.addr());
     if before.value.is_null() {
         Legacy::Nothing
     } else if ptr::eq(before.copy, &raw const COPY) {

@@ -11,7 +11,7 @@ use super::environment::{Values, Variable, number, port_number};
 use super::ffi;
 use super::identity::Identity;
 use super::options::{JkOption, Set};
-use super::pool::{int, nothing};
+use super::pool::{int, nothing, short};
 use super::request::Record;
 use super::response::Output;
 use super::server::{Runtime, unix_time};
@@ -152,8 +152,9 @@ fn client<'r>(record: &Record<'r>, options: Set) -> (Option<&'r [u8]>, Option<&'
         (r.useragent_ip, r.useragent_addr)
     };
     // SAFETY: null or an address that lives as long as the connection.
-    let port = unsafe { address.as_ref() }.map(|address| address.port.to_string());
-    (record.text(ip), port.map(|port| record.pool().keep(port.as_bytes())))
+    let port = unsafe { address.as_ref() }.map(|address| address.port);
+    let text = |port| record.pool().keep(short(&mut [0; 8], format_args!("{port}")));
+    (record.text(ip), port.map(text))
 }
 
 fn facts<'r>(

@@ -78,11 +78,15 @@ impl<'r> Table<'r> {
     }
 }
 
+/// Name of a raw entry.
+pub(super) fn name(raw: &ffi::apr_table_entry_t) -> Option<&[u8]> {
+    // SAFETY: keys of a table are C strings in a pool that outlives the entry's borrow.
+    unsafe { pool::text(raw.key) }
+}
+
 /// Name and value of a raw entry.
 pub(super) fn entry<'r>(raw: &'r ffi::apr_table_entry_t) -> Option<Entry<'r>> {
-    // SAFETY: keys of a table are C strings in a pool that outlives the entry's borrow.
-    let name = unsafe { pool::text(raw.key) };
-    // SAFETY: so are its values.
+    // SAFETY: values of a table are C strings in a pool that outlives the entry's borrow.
     let value = unsafe { pool::text(raw.val) };
-    name.zip(value)
+    name(raw).zip(value)
 }

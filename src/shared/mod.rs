@@ -7,6 +7,7 @@ mod balancer;
 pub mod carry;
 pub mod connections;
 pub mod edits;
+mod hints;
 mod inflight;
 pub mod journal;
 pub mod latency;
@@ -22,6 +23,7 @@ use crate::config::WorkerConfig;
 
 pub use balancer::{BalancerState, MemberState, Serving, State};
 pub use connections::ProcessState;
+pub use hints::{Hint, Hints};
 pub use inflight::{Admission, Inflight};
 pub use journal::Journal;
 pub use positions::{Positions, engines, positions};

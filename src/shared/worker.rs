@@ -3,13 +3,15 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::hints::Hints;
 use super::inflight::Inflight;
 use super::latency::Latency;
 use super::requests::Ticket;
 
-/// Counters of one worker over all processes (spec/mod_jk.md 6.9).
+/// Counters of one worker over all processes (spec/mod_jk.md 6.9). No two workers share a cache line,
+/// so that the processors which serve one need not wait for those that serve another.
 #[derive(Debug, Default)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct WorkerState {
     /// Requests that it was chosen for, each once however often it was tried.
     pub used: AtomicU64,
@@ -51,6 +53,8 @@ pub struct WorkerState {
     pub last_reset: AtomicU64,
     /// How long requests took here.
     pub latency: Latency,
+    /// Hints about its settings.
+    pub hints: Hints,
 }
 
 /// One request in [`WorkerState::busy`]; dropping it takes the request out.
@@ -134,6 +138,7 @@ impl WorkerState {
             error_time,
             last_reset,
             latency,
+            hints,
         } = from;
         for (from, to) in [
             (used, &self.used),
@@ -160,6 +165,7 @@ impl WorkerState {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         self.latency.carry(latency);
+        self.hints.carry(hints);
     }
 
     /// Whether no check that began later than this one has said something yet. From now on this one

@@ -102,11 +102,13 @@ pub(super) struct Progress {
     /// How often the engine has asked for a part of the request body; once is enough to make it
     /// impossible to send the request again.
     pub asks: u32,
+    /// Status of the answer; 0: none yet.
+    pub status: u16,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { phase: Phase::Prepare, received: 0, sent: 0, body_read: 0, asks: 0 }
+        Self { phase: Phase::Prepare, received: 0, sent: 0, body_read: 0, asks: 0, status: 0 }
     }
 }
 

@@ -2,7 +2,6 @@
 //! done, once more, or an error (spec/mod_jk.md 5.4, spec/reliability.md 0).
 #![forbid(unsafe_code)]
 
-use std::fmt::Display;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -14,10 +13,11 @@ use super::exchange::{Drive, Finished, Progress, Response, Sending, Timeouts};
 use super::pool::Slot;
 use super::prepare::{Routing, encode};
 use super::recovery;
+use super::report::Tried;
 use super::tally;
 use super::upload::append_body;
-use crate::ajp::exchange::{CloseReason, Exchange, Verdict};
-use crate::host::{BodyError, Request, ResponseError};
+use crate::ajp::exchange::{Exchange, Verdict};
+use crate::host::Request;
 use crate::jk_log;
 use crate::log::Level;
 use crate::net::{ConnectError, Connector, IdleState, Notice};
@@ -56,29 +56,44 @@ pub(super) struct Parcel<'b> {
     body_read: u64,
     /// Attempts of which nobody knows whether the engine has executed the request.
     executions: u32,
+    /// Attempts before the one under way.
+    pub(super) tried: Tried,
 }
 
 impl<'b> Parcel<'b> {
     /// Nothing yet. `packet`: the smallest packet size of all engines that it may go to, bytes.
     pub(super) fn new(buffers: &'b Buffers, packet: usize) -> Self {
-        Self { buffer: buffers.lend(), sending: None, packet, body_read: 0, executions: 0 }
+        Self {
+            buffer: buffers.lend(),
+            sending: None,
+            packet,
+            body_read: 0,
+            executions: 0,
+            tried: Tried::default(),
+        }
+    }
+
+    /// Bytes of the larger one of the packets that go out unasked.
+    pub(super) fn largest_packet(&self) -> usize {
+        let first = self.sending.map_or(0, |sending| sending.request);
+        first.max(self.buffer.send.len().saturating_sub(first))
     }
 }
 
 /// State of one request at one worker, over all its attempts there.
 pub(super) struct Serving<'s, 'b, R> {
-    worker: &'s Worker,
-    request: &'s mut R,
-    routing: Routing<'s>,
-    parcel: &'s mut Parcel<'b>,
-    progress: Progress,
+    pub(super) worker: &'s Worker,
+    pub(super) request: &'s mut R,
+    pub(super) routing: Routing<'s>,
+    pub(super) parcel: &'s mut Parcel<'b>,
+    pub(super) progress: Progress,
     /// The request among those that the worker is serving, from its first slot on.
     busy: Option<Busy<'s>>,
     /// The request among those that `max_inflight` limits.
     admission: Option<Admission<'s>>,
     /// Label of the connection in use.
-    connection: (u64, u64),
-    tries: u32,
+    pub(super) connection: (u64, u64),
+    pub(super) tries: u32,
     /// Bytes to and from the engine in all attempts.
     traffic: u64,
 }
@@ -100,7 +115,10 @@ pub fn serve<R: Request>(worker: &Worker, buffers: &Buffers, request: &mut R) ->
         Err(failure) => Err(failure),
     };
     match result {
-        Ok(outcome) => outcome,
+        Ok(outcome) => {
+            serving.log_retried();
+            outcome
+        }
         Err(failure) => serving.give_up(&failure),
     }
 }
@@ -207,7 +225,7 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         let result = self.run_uncounted(is_test);
         if let Some(state) = self.worker.state() {
             let retries = u64::from(self.tries.saturating_sub(1));
-            let is_alone = !self.routing.is_member;
+            let is_alone = self.routing.balancer.is_none();
             tally::count(state, &result, retries, is_alone, self.request.now());
             state.latency.add(begin.elapsed());
         }
@@ -275,7 +293,7 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
             return false;
         }
         // Where there are others, nobody waits twice for the one that does not answer.
-        let is_for_others = self.routing.is_member
+        let is_for_others = self.routing.balancer.is_some()
             && matches!(
                 failure,
                 Failure::ReplyTimeout(_) | Failure::StatusFatal { .. } | Failure::Status { .. }
@@ -348,6 +366,7 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
             }
             Verdict::Close(reason) => {
                 self.log_close(reason);
+                self.hint_at_answer(reason);
                 drop(connection);
                 drop(slot);
             }
@@ -389,13 +408,8 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         while !fresh_only && let Some(mut connection) = slot.take() {
             match connection.idle_state() {
                 IdleState::Quiet => {}
-                IdleState::Closed => {
-                    self.log_stale(&connection, Level::Debug, "stale_conn: the engine has closed");
-                    continue;
-                }
-                IdleState::UnexpectedBytes => {
-                    let text = "unexpected_bytes: the engine sent something unasked on";
-                    self.log_stale(&connection, Level::Error, text);
+                state => {
+                    self.log_stale(&connection, state);
                     continue;
                 }
             }
@@ -428,14 +442,7 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
             options: &config.connect,
             names: &self.worker.names,
         };
-        let mut tell = |notice: &Notice| {
-            let level = match notice {
-                Notice::Fallback(_) | Notice::Moved { .. } => Level::Info,
-                Notice::Outdated { .. } | Notice::NoSource { .. } => Level::Warn,
-            };
-            let (name, event) = (self.worker.name(), notice.event());
-            jk_log!(*self.request, level, "({name}) {event}: {notice}");
-        };
+        let mut tell = |notice: &Notice| self.log_notice(notice);
         let stream = connector.connect(&mut tell).map_err(Failure::Connect)?;
         let now = Instant::now();
         let (id, _opened) = (slot.next_id(), self.worker.open.count());
@@ -445,108 +452,13 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         // An engine that is just going down, or hangs, still accepts connections. Where there are
         // others, it gets neither the one repetition that a request has nor a request that cannot be
         // repeated unless it answers.
-        let doubted =
-            (fresh_only && self.routing.is_member).then(|| config.idle_ping.unwrap_or(DOUBTED));
+        let doubted = (fresh_only && self.routing.balancer.is_some())
+            .then(|| config.idle_ping.unwrap_or(DOUBTED));
         if let Some(timeout) = config.connect_ping.or(config.prepost_ping).or(doubted) {
             self.progress.phase = Phase::Cping;
             tally::ping(self.worker, &mut connection, timeout).map_err(Failure::Ping)?;
         }
         Ok(connection)
-    }
-
-    /// The last word on a request that failed.
-    pub(super) fn give_up(&mut self, failure: &Failure) -> Outcome {
-        let Progress { phase, received, sent, .. } = self.progress;
-        let (outcome, words) = match failure {
-            Failure::Response(ResponseError::Answered)
-            | Failure::ClientBody { source: BodyError::Answered(_), .. } => {
-                (Outcome::Answered, "answered by httpd".to_owned())
-            }
-            _ if self.request.is_committed() => {
-                self.request.abort();
-                match failure {
-                    Failure::Response(ResponseError::ClientGone) => {
-                        (Outcome::ClientGone, "client gone".to_owned())
-                    }
-                    _ => (Outcome::Aborted, "aborted".to_owned()),
-                }
-            }
-            _ => {
-                self.request.retract();
-                match failure.http_status() {
-                    Some(status) => (Outcome::Refused(status), status.to_string()),
-                    None => (Outcome::ClientGone, "client gone".to_owned()),
-                }
-            }
-        };
-        let (id, carried) = self.connection;
-        jk_log!(
-            *self.request,
-            failure.level(),
-            "({}) {}: {failure}; peer={} conn={id}/{carried} phase={phase} in={received} \
-             out={sent} body={} tries={} outcome={words}",
-            self.worker.name(),
-            failure.event(phase),
-            self.worker.peer,
-            self.progress.body_read,
-            self.tries
-        );
-        outcome
-    }
-
-    fn log_retry(&self, failure: &Failure) {
-        self.log_attempt("retry", failure);
-    }
-
-    /// Leaves the request as another worker wants it, and says why it gets it.
-    pub(super) fn pass_on(&mut self, failure: &Failure) {
-        self.log_attempt("member_failed", failure);
-        if self.progress.phase == Phase::Stream {
-            self.request.retract();
-        }
-    }
-
-    fn log_attempt(&self, event: &str, failure: &Failure) {
-        let (id, carried) = self.connection;
-        jk_log!(
-            *self.request,
-            Level::Info,
-            "({}) {event}: {}: {failure}; peer={} conn={id}/{carried} tries={}",
-            self.worker.name(),
-            failure.event(self.progress.phase),
-            self.worker.peer,
-            self.tries
-        );
-    }
-
-    fn log_stale(&self, connection: &Connection, level: Level, text: &str) {
-        jk_log!(
-            *self.request,
-            level,
-            "({}) {text} an idle connection; another one is used; conn={}/{}",
-            self.worker.name(),
-            connection.id,
-            connection.carried
-        );
-    }
-
-    fn log_close(&self, reason: CloseReason) {
-        let level = match reason {
-            CloseReason::UnexpectedBytes => Level::Error,
-            _ if reason.is_fault() => Level::Warn,
-            _ => Level::Debug,
-        };
-        self.log_closed(level, format_args!("{}: {}", reason.event(), reason.sentence()));
-    }
-
-    fn log_closed(&self, level: Level, why: impl Display) {
-        let (id, carried) = self.connection;
-        jk_log!(
-            *self.request,
-            level,
-            "({}) {why}; the connection is closed, the response is complete; conn={id}/{carried}",
-            self.worker.name()
-        );
     }
 }
 

@@ -4,6 +4,7 @@ use super::super::testing::{Memory, answer, config, engine, run, worker};
 use super::*;
 use crate::ajp::message::{encode_body_chunk, encode_get_body_chunk, encode_head};
 use crate::config::{Ajp13Config, Target};
+use crate::host::BodyError;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -30,7 +31,8 @@ fn an_idempotent_request_survives_a_connection_that_was_lost_while_idle() {
     let mut request = Memory::get();
     assert_eq!(run(&worker, &mut request), Outcome::Completed);
     assert_eq!(request.client, b"two");
-    assert_eq!(request.logged("retry: eof_before_head"), 1);
+    assert_eq!(request.logged("[info] (w) retried: "), 1);
+    assert_eq!(request.logged("tried=w:eof_before_head"), 1);
     drop(worker);
     assert_eq!(engine.join().unwrap().concat().len(), 3);
 }
@@ -66,7 +68,8 @@ fn a_refused_connection_is_tried_again_with_the_configured_pause() {
     let mut request = Memory::get();
     assert_eq!(run(&worker, &mut request), Outcome::Refused(503));
     assert_eq!(*request.pauses.borrow(), [Duration::from_millis(7); 2]);
-    assert_eq!(request.logged("[info] (w) retry: connect_refused"), 2);
+    assert_eq!(request.logged("[debug] (w) retry: connect_refused"), 2);
+    assert_eq!(request.logged("tries=3 outcome=503 tried=w:connect_refused*2"), 1);
     assert_eq!(request.logged("[error] (w) connect_refused"), 1);
     assert_eq!(request.retractions, 1, "what other modules have set stays for a later attempt");
     assert_eq!(request.logged("hidden-word"), 0, "a secret is never logged");

@@ -15,6 +15,7 @@ impl<R: Request> Drive<'_, R> {
     /// web server itself.
     pub(super) fn head(&mut self, head: &ResponseHead<'_>) -> Result<(), Failure> {
         self.progress.phase = Phase::Stream;
+        self.progress.status = head.status;
         self.check_status(head.status)?;
         let threshold = self.request.policy().use_server_errors;
         if threshold.is_some_and(|threshold| head.status >= threshold) {

@@ -11,43 +11,38 @@ fn is_framing(name: &[u8]) -> bool {
 
 /// Whether a request header ends at this hop, whatever the client says in `Connection`.
 fn is_hop_by_hop_request(name: &[u8]) -> bool {
-    is_one_of(
-        name,
-        &[
-            b"connection",
-            b"keep-alive",
-            b"proxy-connection",
-            b"proxy-authorization",
-            b"proxy",
-            b"expect",
-            b"te",
-            b"trailer",
-            b"upgrade",
-        ],
-    )
+    // The length leaves at most two names to compare.
+    let known: &[u8] = match name.len() {
+        2 => b"te",
+        5 => b"proxy",
+        6 => b"expect",
+        7 => return is(name, b"trailer") || is(name, b"upgrade"),
+        10 => return is(name, b"connection") || is(name, b"keep-alive"),
+        16 => b"proxy-connection",
+        19 => b"proxy-authorization",
+        _ => return false,
+    };
+    is(name, known)
 }
 
 /// Whether a response header ends at this hop. `Status` is the CGI convention's status line,
 /// which no client may see (spec/mod_jk.md 9.2 row 19).
 fn is_hop_by_hop_response(name: &[u8]) -> bool {
-    is_one_of(
-        name,
-        &[
-            b"connection",
-            b"keep-alive",
-            b"proxy-connection",
-            b"proxy-authenticate",
-            b"te",
-            b"trailer",
-            b"transfer-encoding",
-            b"upgrade",
-            b"status",
-        ],
-    )
+    let known: &[u8] = match name.len() {
+        2 => b"te",
+        6 => b"status",
+        7 => return is(name, b"trailer") || is(name, b"upgrade"),
+        10 => return is(name, b"connection") || is(name, b"keep-alive"),
+        16 => b"proxy-connection",
+        17 => b"transfer-encoding",
+        18 => b"proxy-authenticate",
+        _ => return false,
+    };
+    is(name, known)
 }
 
-fn is_one_of(name: &[u8], names: &[&[u8]]) -> bool {
-    names.iter().any(|known| known.eq_ignore_ascii_case(name))
+fn is(name: &[u8], known: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(known)
 }
 
 /// Header names that a value of `Connection` lists.
@@ -58,38 +53,61 @@ pub fn connection_options(value: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
 /// The request headers that the engine gets, in the client's order. What the client named in
 /// `Connection` has been taken out by the host, which alone knows whether a header is still the
 /// client's; with `JkOptions +ForwardHopByHop` it leaves them in.
-pub fn forwarded<'h>(
-    headers: impl Iterator<Item = (&'h [u8], &'h [u8])> + Clone,
+pub fn forwarded<'h, H>(headers: H, body: RequestBody, policy: &Policy<'_>) -> Forwarded<H>
+where
+    H: Iterator<Item = (&'h [u8], &'h [u8])> + Clone,
+{
+    Forwarded {
+        headers,
+        body,
+        keeps_hop_by_hop: policy.forward_hop_by_hop,
+        drops_underscores: policy.drop_underscore_headers,
+        length_sent: false,
+    }
+}
+
+/// See [`forwarded`].
+#[derive(Debug, Clone)]
+pub struct Forwarded<H> {
+    headers: H,
     body: RequestBody,
-    policy: &Policy<'_>,
-) -> impl Iterator<Item = (&'h [u8], &'h [u8])> + Clone {
-    let (keeps_hop_by_hop, drops_underscores) =
-        (policy.forward_hop_by_hop, policy.drop_underscore_headers);
-    let is_dropped = move |name: &[u8]| {
-        is_framing(name)
-            || !keeps_hop_by_hop && is_hop_by_hop_request(name)
-            || drops_underscores && name.contains(&b'_')
-    };
-    let mut length_sent = false;
-    let is_length = |name: &[u8]| name.eq_ignore_ascii_case(b"content-length");
-    // A body-less request says so explicitly, as C mod_jk does.
-    let own_zero = move |(name, value): &(&[u8], &[u8])| is_length(name) && is_zero(value);
-    let needs_zero = body == RequestBody::None && !headers.clone().any(|h| own_zero(&h));
-    headers
-        .filter(move |header| {
-            if !is_length(header.0) {
-                return !is_dropped(header.0);
-            }
-            let wanted = match body {
-                RequestBody::None => is_zero(header.1),
+    keeps_hop_by_hop: bool,
+    drops_underscores: bool,
+    length_sent: bool,
+}
+
+impl<'h, H: Iterator<Item = (&'h [u8], &'h [u8])>> Forwarded<H> {
+    fn passes(&mut self, name: &[u8], value: &[u8]) -> bool {
+        if is(name, b"content-length") {
+            let wanted = match self.body {
+                RequestBody::None => is_zero(value),
                 RequestBody::Length(_) => true,
                 RequestBody::Unknown => false,
             };
-            let first = !length_sent;
-            length_sent |= wanted;
-            wanted && first
-        })
-        .chain(needs_zero.then_some((&b"content-length"[..], &b"0"[..])))
+            let is_first = !self.length_sent;
+            self.length_sent |= wanted;
+            return wanted && is_first;
+        }
+        !(is_framing(name)
+            || !self.keeps_hop_by_hop && is_hop_by_hop_request(name)
+            || self.drops_underscores && name.contains(&b'_'))
+    }
+}
+
+impl<'h, H: Iterator<Item = (&'h [u8], &'h [u8])>> Iterator for Forwarded<H> {
+    type Item = (&'h [u8], &'h [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while let Some((name, value)) = self.headers.next() {
+            if self.passes(name, value) {
+                return Some((name, value));
+            }
+        }
+        // A body-less request says so explicitly, as C mod_jk does.
+        let is_missing = self.body == RequestBody::None && !self.length_sent;
+        self.length_sent = true;
+        is_missing.then_some((b"content-length", b"0"))
+    }
 }
 
 fn is_zero(value: &[u8]) -> bool {

@@ -14,6 +14,7 @@
 //! buffers      memory that a running exchange borrows
 //! error        why a request failed, and what follows from it
 //! recovery     what else the administrator wants to be sent again
+//! report       one line for each request that fails        hint      settings that seem wrong
 //! ```
 //!
 //! Knows a web server only through [`crate::host`].
@@ -29,6 +30,7 @@ pub mod forward;
 mod head;
 pub mod headers;
 mod health;
+mod hint;
 pub mod live;
 mod maintenance;
 #[cfg(test)]
@@ -36,6 +38,7 @@ mod policy_tests;
 pub mod pool;
 mod prepare;
 mod recovery;
+mod report;
 #[cfg(test)]
 mod resend_tests;
 mod tally;

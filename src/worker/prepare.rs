@@ -5,7 +5,7 @@ use super::error::Failure;
 use super::headers;
 use crate::ajp::forward::{Attributes, ForwardRequest};
 use crate::ajp::message::is_token_byte;
-use crate::config::{Ajp13Config, Secret};
+use crate::config::{Ajp13Config, Secret, WorkerName};
 use crate::host::{Facts, Request};
 
 /// Longest method name that is forwarded, bytes (spec/reliability.md 2.6).
@@ -20,14 +20,14 @@ pub(super) struct Routing<'r> {
     pub activation: &'static str,
     /// The cookie that the client gets with the response.
     pub cookie: Option<&'r [u8]>,
-    /// Whether a balancer has chosen the worker and can choose another one.
-    pub is_member: bool,
+    /// The balancer that has chosen the worker and can choose another one.
+    pub balancer: Option<&'r WorkerName>,
 }
 
 impl Routing<'_> {
     /// Those of a worker that rules name.
     pub(super) const DIRECT: Self =
-        Self { route: None, activation: "ACT", cookie: None, is_member: false };
+        Self { route: None, activation: "ACT", cookie: None, balancer: None };
 }
 
 /// Writes the request into `out`.

@@ -21,15 +21,20 @@ impl<R: Request> Drive<'_, R> {
         let phase = self.progress.phase;
         self.progress.phase = Phase::Body;
         self.progress.asks = self.progress.asks.saturating_add(1);
-        send.clear();
-        let data = append_body(self.request, send, max, &mut self.progress.body_read)?;
-        if data == 0 {
-            send.clear();
-            send.extend_from_slice(&body::END);
+        let size = max.saturating_add(body::PREFIX_LEN);
+        if send.len() < size {
+            send.resize(size, 0);
         }
-        self.log_packet("to", None, send.len());
-        let sending = self.connection.stream.send_all(send, self.timeouts.socket);
-        let sent = sending.as_ref().map_or_else(|e| e.sent, |()| send.len());
+        // What is left in the buffer is overwritten, and not worth to be cleared for each packet.
+        let room = send.get_mut(..size).unwrap_or_default();
+        let data = fill(self.request, room, &mut self.progress.body_read)?;
+        let packet = match data {
+            0 => &body::END,
+            _ => room.get(..data.saturating_add(body::PREFIX_LEN)).unwrap_or_default(),
+        };
+        self.log_packet("to", None, packet.len());
+        let sending = self.connection.stream.send_all(packet, self.timeouts.socket);
+        let sent = sending.as_ref().map_or_else(|e| e.sent, |()| packet.len());
         self.progress.sent = self.progress.sent.saturating_add(count(sent));
         sending.map_err(|e| Failure::BodySend(e.source))?;
         exchange.body_sent(data);
@@ -40,8 +45,8 @@ impl<R: Request> Drive<'_, R> {
     }
 }
 
-/// Appends one body packet with up to `max` data bytes read from the client; a body of known length
-/// fills it, another all but fills it or ends; returns how many, 0 at the end (nothing is appended then).
+/// Appends one body packet with up to `max` data bytes read from the client; returns how many, 0 at
+/// the end (nothing is appended then).
 ///
 /// # Errors
 /// [`Failure::ClientBody`].
@@ -51,19 +56,35 @@ pub(super) fn append_body<R: Request>(
     max: usize,
     body_read: &mut u64,
 ) -> Result<usize, Failure> {
-    if max == 0 {
-        return Ok(0);
-    }
-    let has_length = matches!(request.body(), RequestBody::Length(_));
     let start = send.len();
-    let data_start = start.saturating_add(body::PREFIX_LEN);
-    send.resize(data_start.saturating_add(max), 0);
+    send.resize(start.saturating_add(max).saturating_add(body::PREFIX_LEN), 0);
+    let data = fill(request, send.get_mut(start..).unwrap_or_default(), body_read)?;
+    let size = if data == 0 { 0 } else { data.saturating_add(body::PREFIX_LEN) };
+    send.truncate(start.saturating_add(size));
+    Ok(data)
+}
+
+/// Fills `packet` with a body packet whose data is read from the client. A body of known length fills
+/// all of it, another all but that or ends. Returns the number of data bytes, 0 at the end.
+///
+/// # Errors
+/// [`Failure::ClientBody`].
+fn fill<R: Request>(
+    request: &mut R,
+    packet: &mut [u8],
+    body_read: &mut u64,
+) -> Result<usize, Failure> {
+    let Some((prefix, data)) = packet.split_first_chunk_mut::<{ body::PREFIX_LEN }>() else {
+        return Ok(0);
+    };
+    let max = data.len();
+    let has_length = matches!(request.body(), RequestBody::Length(_));
     let mut got = 0;
     // A packet of a chunked body is full enough where C mod_jk, which left room for a chunk header,
     // takes it for full: engines get bodies cut at the same places.
-    let enough = if has_length { max } else { max.saturating_sub(CHUNK_ROOM).max(1) };
+    let enough = if has_length { max } else { max.saturating_sub(CHUNK_ROOM).max(1).min(max) };
     while got < enough {
-        let room = send.get_mut(data_start.saturating_add(got)..).unwrap_or_default();
+        let room = data.get_mut(got..).unwrap_or_default();
         let failed = |source| Failure::ClientBody { source, got: *body_read };
         match request.read_body(room).map_err(failed)? {
             0 if has_length => return Err(failed(BodyError::Disconnected)),
@@ -74,14 +95,6 @@ pub(super) fn append_body<R: Request>(
             }
         }
     }
-    if got == 0 {
-        send.truncate(start);
-        return Ok(0);
-    }
-    send.truncate(data_start.saturating_add(got));
-    let prefix = body::prefix(u16::try_from(got).unwrap_or(u16::MAX));
-    if let Some(place) = send.get_mut(start..data_start) {
-        place.copy_from_slice(&prefix);
-    }
+    *prefix = body::prefix(u16::try_from(got).unwrap_or(u16::MAX));
     Ok(got)
 }

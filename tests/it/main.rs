@@ -9,23 +9,30 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
+    clippy::print_stdout,
     clippy::string_slice,
     clippy::unwrap_used
 )]
 
 mod app;
+mod asan;
 mod balancer;
+mod bench;
 mod build;
 mod checklist;
 mod compliance;
 mod config;
+mod cost;
 mod decode;
 mod faults;
 mod harness;
 mod ivy;
 mod mapping;
 mod package;
+#[path = "../bench/peers/mod.rs"]
+mod peers;
 mod policy;
 mod pool;
+mod soak;
 mod status;
 mod support;

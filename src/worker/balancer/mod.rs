@@ -23,7 +23,7 @@ mod serve;
 #[cfg(test)]
 mod simulation;
 mod state;
-mod sticky;
+pub mod sticky;
 mod tell;
 #[cfg(test)]
 pub(crate) mod testing;

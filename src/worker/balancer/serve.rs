@@ -12,7 +12,6 @@ use super::group::Group;
 use super::state::{Ending, Flip};
 use super::sticky::{Session, session};
 use super::tell::{Report, text};
-use crate::config::WorkerName;
 use crate::config::balancer::{Activation, BalanceMethod, BalancerConfig};
 use crate::host::{Balancing, Request};
 use crate::jk_log;
@@ -47,15 +46,9 @@ struct Trial<'b> {
     round: u32,
     attempt: u32,
     was_forced: bool,
-    failed: Option<Failed<'b>>,
+    /// The status for the client if no other member is found than the one that failed last.
+    failed: Option<u16>,
     report: Report<'b>,
-}
-
-/// The member that failed last.
-struct Failed<'b> {
-    member: &'b WorkerName,
-    /// The status for the client, should no other one be found.
-    status: u16,
 }
 
 /// What comes after an attempt.
@@ -97,6 +90,13 @@ impl Balancer {
     /// The balancer's settings.
     pub fn config(&self) -> &BalancerConfig {
         &self.group.config
+    }
+
+    /// The place of the member that a request without a session would get; `None`: there is none.
+    /// Nothing is charged to it. `now`: seconds since 1970. The benchmarks measure this.
+    pub fn next_member(&self, now: u64) -> Option<usize> {
+        let choice = self.group.choose(&Wish::default(), &Marks::default(), now);
+        choice.ok().map(|choice| choice.place)
     }
 
     /// Looks after the idle connections of all members.
@@ -181,7 +181,7 @@ impl Balancer {
                 Next::Again => {}
                 // Where somebody is sound but has enough to do, those in error are left alone.
                 Next::Nobody(NoChoice::Full(full)) => {
-                    self.log_full(request, full);
+                    self.log_full(request, full, &parcel.tried);
                     request.retract();
                     return (Outcome::Refused(503), trial.report);
                 }
@@ -193,8 +193,8 @@ impl Balancer {
                 }
             }
         }
-        let status = trial.failed.as_ref().map_or(503, |failed| failed.status);
-        self.log_no_member(request, why, status);
+        let status = trial.failed.unwrap_or(503);
+        self.log_no_member(request, why, status, &parcel.tried);
         request.retract();
         (Outcome::Refused(status), trial.report)
     }
@@ -330,13 +330,14 @@ impl Balancer {
         let asked = request.facts().route;
         let route = self.route(&seat, choice, asked, is_elsewhere).to_vec();
         let cookie = self.cookie(&seat, choice, request);
-        let failed = trial.failed.as_ref().map(|failed| failed.member);
-        self.log_choice(request, &trial.wish, failed, &seat, choice);
+        if trial.failed.is_none() {
+            self.log_choice(request, &trial.wish, &seat, choice);
+        }
         let routing = Routing {
             route: Some(&route),
             activation: text(trial.wish.activation(place, &seat)),
             cookie: cookie.as_deref(),
-            is_member: true,
+            balancer: Some(&self.config().name),
         };
         let now = request.now();
         let mut serving = Serving::new(worker, request, routing, parcel);
@@ -382,6 +383,11 @@ impl Balancer {
             Err(failure) => Some(serving.give_up(failure)),
         };
         let traffic = serving.traffic();
+        match (&result, trial.failed) {
+            (Ok(_), None) => serving.log_retried(),
+            (Ok(_), Some(_)) => self.log_failover(serving.request, name, &serving.parcel.tried),
+            _ => {}
+        }
         // It is no longer among those that the member is serving.
         drop(serving);
         drop(inside);
@@ -407,7 +413,7 @@ impl Balancer {
         }
         trial.marks.add(place, if is_unsent { Mark::Failed } else { Mark::Spent });
         let status = result.err().and_then(|failure| failure.http_status());
-        trial.failed = Some(Failed { member: name, status: status.unwrap_or(503) });
+        trial.failed = Some(status.unwrap_or(503));
         Next::Another
     }
 

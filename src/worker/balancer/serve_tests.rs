@@ -79,7 +79,7 @@ fn another_member_gets_a_request_that_could_not_be_sent() {
     let (outcome, report) = scene.ask(&mut request);
     assert_eq!((outcome, &request.client[..]), (Outcome::Completed, &b"b"[..]));
     assert_eq!(request.logged("(lb) failover: "), 1);
-    assert_eq!(request.logged("from=a to=b"), 1);
+    assert_eq!(request.logged("to=b tried=a:connect_refused"), 1);
     assert_eq!(request.logged("(a) member_failed: connect_refused"), 1);
     assert_eq!(request.logged("(lb) member_down"), 1);
     assert_eq!(

@@ -5,7 +5,7 @@ use crate::host::{Facts, Request};
 
 /// What a request says about its session.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) enum Session {
+pub enum Session {
     /// It has none.
     #[default]
     None,
@@ -15,10 +15,23 @@ pub(super) enum Session {
     Routes(Vec<Vec<u8>>),
 }
 
-/// Looks for the session of a request: the administrator's word first, then the path, then all
-/// cookies of the name. `path` and `cookie`: names of the parameter and the cookie.
+/// The session of a request.
 pub(super) fn session<R: Request>(request: &R, path: &[u8], cookie: &[u8]) -> Session {
     let Facts { route, uri, .. } = request.facts();
+    let cookies = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case(b"cookie"));
+    find(route, uri, cookies.map(|(_, value)| value), path, cookie)
+}
+
+/// Looks for a session: the administrator's word (`route`) first, then the path, then all cookies of
+/// the name. `cookies`: values of the Cookie headers. `path` and `cookie`: names of the parameter, with
+/// its `;`, and of the cookie.
+pub fn find<'r>(
+    route: Option<&[u8]>,
+    uri: &[u8],
+    cookies: impl Iterator<Item = &'r [u8]>,
+    path: &[u8],
+    cookie: &'r [u8],
+) -> Session {
     if let Some(route) = route.filter(|route| !route.is_empty()) {
         return Session::Routes(vec![route.to_vec()]);
     }
@@ -28,8 +41,7 @@ pub(super) fn session<R: Request>(request: &R, path: &[u8], cookie: &[u8]) -> Se
             id => Session::Routes(route_of(id).map(<[u8]>::to_vec).into_iter().collect()),
         };
     }
-    let cookies = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case(b"cookie"));
-    let ids: Vec<&[u8]> = cookies.flat_map(|(_, value)| cookies_named(value, cookie)).collect();
+    let ids: Vec<&[u8]> = cookies.flat_map(|value| cookies_named(value, cookie)).collect();
     match ids.as_slice() {
         [] => Session::None,
         [[]] => Session::Empty,

@@ -15,6 +15,7 @@ use crate::host::Request;
 use crate::jk_log;
 use crate::log::{Level, Log};
 use crate::shared::State;
+use crate::worker::report::Tried;
 
 /// What the log is told about a request of a balancer.
 #[derive(Debug, Default)]
@@ -115,37 +116,38 @@ impl Balancer {
         })
     }
 
-    /// Says where a request goes that does not go where it should have. `failed`: who failed before.
+    /// Says where a request goes that does not go where it should have.
     pub(super) fn log_choice<R: Request>(
         &self,
         request: &R,
         wish: &Wish,
-        failed: Option<&WorkerName>,
         seat: &Seat<'_>,
         choice: Choice,
     ) {
         let (lb, to) = (&self.config().name, &seat.config.worker.name);
-        match failed {
-            Some(member) => jk_log!(
-                *request,
-                Level::Warn,
-                "({lb}) failover: a member failed, another one gets the request; from={member} \
-                 to={to}"
-            ),
-            None if choice.is_moved => jk_log!(
+        if choice.is_moved {
+            jk_log!(
                 *request,
                 Level::Info,
                 "({lb}) session_moved: the member of the session is not available; to={to}"
-            ),
-            None if !choice.is_sticky && matches!(wish.session, Session::Routes(_)) => {
-                jk_log!(
-                    *request,
-                    Level::Debug,
-                    "({lb}) sticky_miss: no member has the route of the session; to={to}"
-                );
-            }
-            None => {}
+            );
+        } else if !choice.is_sticky && matches!(wish.session, Session::Routes(_)) {
+            jk_log!(
+                *request,
+                Level::Debug,
+                "({lb}) sticky_miss: no member has the route of the session; to={to}"
+            );
         }
+    }
+
+    /// Says that a request was answered by another member than the first one.
+    pub(super) fn log_failover<R: Request>(&self, request: &R, to: &WorkerName, tried: &Tried) {
+        jk_log!(
+            *request,
+            Level::Warn,
+            "({}) failover: a member failed, another one has answered the request; to={to}{tried}",
+            self.config().name
+        );
     }
 
     /// Tells the log, and what status pages read, that a state has changed. `now`: seconds since
@@ -186,7 +188,7 @@ impl Balancer {
 
     /// Says that a request is refused because as many are in flight as may be: for all to see once a
     /// minute, and with the number of those that were refused since.
-    pub(super) fn log_full<R: Request>(&self, request: &R, full: Full) {
+    pub(super) fn log_full<R: Request>(&self, request: &R, full: Full, tried: &Tried) {
         let lb = &self.config().name;
         let of_member = |seat: &Seat<'_>| {
             let limit = seat.config.worker.max_inflight.map_or("-".to_owned(), |n| n.to_string());
@@ -228,12 +230,18 @@ impl Balancer {
         jk_log!(
             *request,
             level,
-            "({lb}) max_inflight: {sentence}; {numbers} refused={} outcome=503",
+            "({lb}) max_inflight: {sentence}; {numbers} refused={} outcome=503{tried}",
             refused.unwrap_or(1)
         );
     }
 
-    pub(super) fn log_no_member<R: Request>(&self, request: &R, why: NoChoice, status: u16) {
+    pub(super) fn log_no_member<R: Request>(
+        &self,
+        request: &R,
+        why: NoChoice,
+        status: u16,
+        tried: &Tried,
+    ) {
         let (event, sentence) = match why {
             NoChoice::NoMember | NoChoice::Full(_) => {
                 ("no_usable_member", "no member can take the request")
@@ -255,7 +263,7 @@ impl Balancer {
         jk_log!(
             *request,
             Level::Error,
-            "({}) {event}: {sentence}; members={} outcome={status}",
+            "({}) {event}: {sentence}; members={} outcome={status}{tried}",
             self.config().name,
             members.join(",")
         );

@@ -246,7 +246,8 @@ fn what_one_process_finds_all_know() {
     for client in &mut clients {
         assert_eq!(client.get("/x").text(), "b b ACT 0");
     }
-    assert_eq!(httpd.jk_log().matches("member_failed").count(), 1);
+    assert!(httpd.wait_log("tried=a:connect_refused", DEADLINE));
+    assert_eq!(httpd.jk_log().matches("tried=a:connect_refused").count(), 1);
     assert_eq!(httpd.jk_log().matches("(lb) member_down: ").count(), 1);
 }
 

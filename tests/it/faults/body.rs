@@ -3,6 +3,7 @@
 
 use super::case::{Ask, Case, Sees, Step, Then, end, flush, ok};
 use super::stage::{Stage, poison, unique};
+use super::under_each_mpm;
 use crate::support::client::{self, Client, Noise};
 use crate::support::engine::Action;
 use crate::support::packet::{self, body_chunk, frame, send_headers};
@@ -60,7 +61,7 @@ fn mid_body() -> Vec<Case> {
             vec![Step::Say(bytes), Step::ClientHasHead]
         };
         cases.push(case("24 KB out", start(&[]), broken()));
-        cases.push(case("24 of 100 KB out", start(&[("Content-Length", "100000")]), broken()));
+        cases.push(case("S2 24 of 100 KB out", start(&[("Content-Length", "100000")]), broken()));
         if then == Then::Reset {
             // Without a flush nobody knows how much had been read when the reset came.
             continue;
@@ -234,111 +235,107 @@ fn odd_ends_of_an_answer() {
 
 #[test]
 fn s19_bytes_on_an_idle_connection_poison_nobody() {
-    let stage = Stage::new();
-    for extra in [poison(), packet::cpong(), b"\0".to_vec()] {
-        let (path, received, sent) = (unique("w", "case"), Gate::default(), Gate::default());
-        let (wait, done) = (received.clone(), sent.clone());
-        stage.play(&path, move |conn, _| {
-            conn.send(&packet::answer(200, &[], b"own"))?;
-            wait.pass();
-            conn.send(&extra)?;
-            done.open();
-            Ok(Action::Keep)
-        });
-        let mark = stage.mark();
+    under_each_mpm(|mpm| {
+        let stage = Stage::under(mpm);
+        for extra in [poison(), packet::cpong(), b"\0".to_vec()] {
+            let (path, received, sent) = (unique("w", "case"), Gate::default(), Gate::default());
+            let (wait, done) = (received.clone(), sent.clone());
+            stage.play(&path, move |conn, _| {
+                conn.send(&packet::answer(200, &[], b"own"))?;
+                wait.pass();
+                conn.send(&extra)?;
+                done.open();
+                Ok(Action::Keep)
+            });
+            let mark = stage.mark();
 
-        assert_eq!(client::get(stage.httpd.addr(), &path).text(), "own");
-        received.open();
-        sent.pass();
+            assert_eq!(client::get(stage.httpd.addr(), &path).text(), "own");
+            received.open();
+            sent.pass();
 
-        let number = stage.carried_by(&mark, &path).expect("sent");
-        let next = stage.echo("w");
-        assert_ne!(super::stage::connection(&next), number);
-        stage.check_after("S19", &mark, "w", Some(("error", "unexpected_bytes")), None);
-        let closed = stage.engine.wait_for(DEADLINE, |seen| seen.connections[number].end.is_some());
-        assert!(closed, "the poisoned connection stays open");
-    }
+            let number = stage.carried_by(&mark, &path).expect("sent");
+            let next = stage.echo("w");
+            assert_ne!(super::stage::connection(&next), number);
+            stage.check_after("S19", &mark, "w", Some(("error", "unexpected_bytes")), None);
+            let closed =
+                stage.engine.wait_for(DEADLINE, |seen| seen.connections[number].end.is_some());
+            assert!(closed, "the poisoned connection stays open");
+        }
+    });
 }
 
 #[test]
 fn s22_each_flush_reaches_the_client_before_the_next_event() {
-    let stage = Stage::new();
-    let path = unique("w", "case");
-    let gates: Vec<Gate> = (0..5).map(|_| Gate::default()).collect();
-    let waits = gates.clone();
-    stage.play(&path, move |conn, _| {
-        conn.send(&ok(&[("Content-Type", "text/event-stream")]))?;
-        for (number, gate) in waits.iter().enumerate() {
-            conn.send(&body_chunk(format!("data: {number}\n\n").as_bytes()))?;
-            conn.send(&flush())?;
-            gate.pass();
-        }
-        conn.send(&end())?;
-        Ok(Action::Keep)
-    });
-    let mark = stage.mark();
-    let mut client = Client::connect(stage.httpd.addr());
-    client.send((client::head("GET", &path, &[]) + "\r\n").as_bytes()).expect("sent");
-    let head = client.read_head().expect("a head");
-    let mut seen = String::new();
-    let mut events = gates.iter().enumerate();
-    let mut next = events.next();
+    under_each_mpm(|mpm| {
+        let stage = Stage::under(mpm);
+        let path = unique("w", "case");
+        let gates: Vec<Gate> = (0..5).map(|_| Gate::default()).collect();
+        let waits = gates.clone();
+        stage.play(&path, move |conn, _| {
+            conn.send(&ok(&[("Content-Type", "text/event-stream")]))?;
+            for (number, gate) in waits.iter().enumerate() {
+                conn.send(&body_chunk(format!("data: {number}\n\n").as_bytes()))?;
+                conn.send(&flush())?;
+                gate.pass();
+            }
+            conn.send(&end())?;
+            Ok(Action::Keep)
+        });
+        let mark = stage.mark();
+        let mut client = Client::connect(stage.httpd.addr());
+        client.send((client::head("GET", &path, &[]) + "\r\n").as_bytes()).expect("sent");
+        let head = client.read_head().expect("a head");
+        let mut seen = String::new();
+        let mut events = gates.iter().enumerate();
+        let mut next = events.next();
 
-    let end = client.read_body("GET", &head, |data| {
-        seen += &String::from_utf8_lossy(data);
-        while let Some((number, gate)) = next
-            && seen.contains(&format!("data: {number}\n\n"))
-        {
-            gate.open();
-            next = events.next();
-        }
-    });
+        let end = client.read_body("GET", &head, |data| {
+            seen += &String::from_utf8_lossy(data);
+            while let Some((number, gate)) = next
+                && seen.contains(&format!("data: {number}\n\n"))
+            {
+                gate.open();
+                next = events.next();
+            }
+        });
 
-    assert_eq!(end, Ok(client::BodyEnd::Chunked));
-    assert!(next.is_none());
-    drop(client);
-    let number = stage.carried_by(&mark, &path).expect("sent");
-    let fate = Some((number, super::case::Fate::Pooled));
-    stage.check_after("S22", &mark, "w", None, fate);
+        assert_eq!(end, Ok(client::BodyEnd::Chunked));
+        assert!(next.is_none());
+        drop(client);
+        let number = stage.carried_by(&mark, &path).expect("sent");
+        let fate = Some((number, super::case::Fate::Pooled));
+        stage.check_after("S22", &mark, "w", None, fate);
+    });
 }
 
 #[test]
 fn s15_the_client_does_not_wait_for_the_end() {
-    let stage = Stage::new();
-    let (path, got) = (unique("w", "case"), Gate::default());
-    let wait = got.clone();
-    stage.play(&path, move |conn, _| {
-        conn.send(&[ok(&[("Content-Length", "4")]), body_chunk(b"fine")].concat())?;
-        wait.pass();
-        conn.send(&end())?;
-        Ok(Action::Keep)
+    under_each_mpm(|mpm| {
+        let stage = Stage::under(mpm);
+        let (path, got) = (unique("w", "case"), Gate::default());
+        let wait = got.clone();
+        stage.play(&path, move |conn, _| {
+            conn.send(&[ok(&[("Content-Length", "4")]), body_chunk(b"fine")].concat())?;
+            wait.pass();
+            conn.send(&end())?;
+            Ok(Action::Keep)
+        });
+        let mark = stage.mark();
+        let mut client = Client::connect(stage.httpd.addr());
+        let answer = client.request("GET", &path, &[], b"");
+        // Had the client to wait for the end, the gate would close the connection.
+        got.open();
+        assert_eq!(answer.text(), "fine");
+        drop(client);
+        let number = stage.carried_by(&mark, &path).expect("sent");
+        stage.engine.wait_until("the end", |seen| {
+            seen.faults.is_empty() && seen.connections[number].end.is_none()
+        });
+        stage.check_log("S15", &mark, "w", None);
     });
-    let mark = stage.mark();
-    let mut client = Client::connect(stage.httpd.addr());
-    let answer = client.request("GET", &path, &[], b"");
-    // Had the client to wait for the end, the gate would close the connection.
-    got.open();
-    assert_eq!(answer.text(), "fine");
-    drop(client);
-    let number = stage.carried_by(&mark, &path).expect("sent");
-    stage.engine.wait_until("the end", |seen| {
-        seen.faults.is_empty() && seen.connections[number].end.is_none()
-    });
-    stage.check_log("S15", &mark, "w", None);
 }
 
-/// The rows that end in a broken answer.
-pub(super) fn broken() -> Vec<Case> {
-    let mut cases = mid_body();
-    cases.retain(|case| matches!(case.sees, Sees::Broken(_)));
-    cases
-}
-
-/// A few rows of every sort, for other places than event and HTTP/1.1.
-pub(super) fn representatives() -> Vec<Case> {
-    let mut cases: Vec<_> = mid_body().into_iter().step_by(7).collect();
-    cases.extend(lengths().into_iter().step_by(3));
-    cases.extend(bodyless().into_iter().step_by(3));
-    cases.extend(ends().into_iter().skip(1).take(4));
-    cases
+/// All cases.
+pub(super) fn all() -> Vec<Case> {
+    [mid_body(), lengths(), bodyless(), ends()].concat()
 }

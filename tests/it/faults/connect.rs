@@ -8,16 +8,17 @@ use socket2::{Domain, Socket, Type};
 
 use super::case::Fate;
 use super::stage::{Stage, connection, poison, unique};
+use super::{one_process, under_each_mpm};
 use crate::support::client::{self, Client, Response};
 use crate::support::engine::{Action, Engine};
-use crate::support::httpd::{Httpd, Module};
+use crate::support::httpd::{Httpd, Module, Mpm};
 use crate::support::packet;
 use crate::support::process;
 use crate::support::{DEADLINE, Endpoint, Gate, ReservedPort};
 
 /// An httpd with one worker `w`, defined by `lines` in addition to its endpoint.
-fn httpd(endpoint: &Endpoint, lines: &str) -> Httpd {
-    Httpd::builder(Module::Ours)
+fn httpd(mpm: Mpm, endpoint: &Endpoint, lines: &str) -> Httpd {
+    one_process(Httpd::builder(Module::Ours), mpm)
         .jk_log_level("debug")
         .worker("w", endpoint)
         .workers(lines)
@@ -25,12 +26,13 @@ fn httpd(endpoint: &Endpoint, lines: &str) -> Httpd {
         .start()
 }
 
-/// The lines of the log above `info`.
+/// The lines of the log above `info`, but for hints.
 fn complaints(httpd: &Httpd) -> Vec<String> {
     let is = |line: &str, level: &str| line.contains(&format!(" [{level}] "));
     let log = httpd.jk_log();
     log.lines()
         .filter(|line| ["warn", "error", "emerg"].iter().any(|level| is(line, level)))
+        .filter(|line| !line.contains(" (w) hint_"))
         .map(str::to_owned)
         .collect()
 }
@@ -48,37 +50,41 @@ fn assert_refused(what: &str, httpd: &Httpd, answer: &Response, event: &str) {
 
 #[test]
 fn c1_nobody_listens() {
-    let engine = Engine::recording().start();
-    engine.refuse();
-    let httpd = httpd(&engine.endpoint(), "worker.w.retries=3\nworker.w.retry_interval=1");
-    let child = httpd.only_child();
+    under_each_mpm(|mpm| {
+        let engine = Engine::recording().start();
+        engine.refuse();
+        let httpd = httpd(mpm, &engine.endpoint(), "worker.w.retries=3\nworker.w.retry_interval=1");
+        let child = httpd.only_child();
 
-    let answer = client::get(httpd.addr(), "/w/a");
+        let answer = client::get(httpd.addr(), "/w/a");
 
-    assert_refused("C1", &httpd, &answer, "connect_refused");
-    let log = httpd.jk_log();
-    assert_eq!(log.matches("(w) retry: connect_refused").count(), 2, "{log}");
-    engine.listen();
-    assert_eq!(client::get(httpd.addr(), "/w/b").text(), "/w/b");
-    assert_eq!(httpd.only_child(), child);
+        assert_refused("C1", &httpd, &answer, "connect_refused");
+        let log = httpd.jk_log();
+        assert_eq!(log.matches("(w) retry: connect_refused").count(), 2, "{log}");
+        engine.listen();
+        assert_eq!(client::get(httpd.addr(), "/w/b").text(), "/w/b");
+        assert_eq!(httpd.only_child(), child);
+    });
 }
 
 #[test]
 fn c1_on_a_unix_socket() {
-    let dir = crate::support::temp_dir("jk-unix-");
-    let path = dir.path().join("ajp.sock");
-    let place = Endpoint::Unix(path.clone());
-    let httpd = httpd(&place, "worker.w.retries=1");
-    // There is no socket, then one that nobody listens on, then an engine.
-    let none = client::get(httpd.addr(), "/w/none");
-    assert_refused("C1 no socket", &httpd, &none, "connect_failed");
-    drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
-    let deserted = client::get(httpd.addr(), "/w/deserted");
-    assert_eq!(deserted.status(), 503);
-    std::fs::remove_file(&path).expect("removed");
-    let engine = Engine::recording().unix(&path).start();
-    assert_eq!(client::get(httpd.addr(), "/w/here").text(), "/w/here");
-    assert_eq!(engine.accepted(), 1);
+    under_each_mpm(|mpm| {
+        let dir = crate::support::temp_dir("jk-unix-");
+        let path = dir.path().join("ajp.sock");
+        let place = Endpoint::Unix(path.clone());
+        let httpd = httpd(mpm, &place, "worker.w.retries=1");
+        // There is no socket, then one that nobody listens on, then an engine.
+        let none = client::get(httpd.addr(), "/w/none");
+        assert_refused("C1 no socket", &httpd, &none, "connect_failed");
+        drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
+        let deserted = client::get(httpd.addr(), "/w/deserted");
+        assert_eq!(deserted.status(), 503);
+        std::fs::remove_file(&path).expect("removed");
+        let engine = Engine::recording().unix(&path).start();
+        assert_eq!(client::get(httpd.addr(), "/w/here").text(), "/w/here");
+        assert_eq!(engine.accepted(), 1);
+    });
 }
 
 /// A listener whose queue is full: Linux drops every further SYN.
@@ -98,16 +104,19 @@ fn black_hole() -> (Socket, Vec<TcpStream>) {
 
 #[test]
 fn c2_connects_that_are_never_answered() {
-    let (listener, _waiting) = black_hole();
-    let addr = listener.local_addr().expect("bound").as_socket().expect("IP");
-    let httpd = httpd(
-        &Endpoint::Tcp(addr),
-        "worker.w.socket_connect_timeout=100\nworker.w.retries=2\nworker.w.retry_interval=1",
-    );
-    let started = Instant::now();
-    let answer = client::get(httpd.addr(), "/w/a");
-    assert!(started.elapsed() < DEADLINE);
-    assert_refused("C2", &httpd, &answer, "connect_timeout");
+    under_each_mpm(|mpm| {
+        let (listener, _waiting) = black_hole();
+        let addr = listener.local_addr().expect("bound").as_socket().expect("IP");
+        let httpd = httpd(
+            mpm,
+            &Endpoint::Tcp(addr),
+            "worker.w.socket_connect_timeout=100\nworker.w.retries=2\nworker.w.retry_interval=1",
+        );
+        let started = Instant::now();
+        let answer = client::get(httpd.addr(), "/w/a");
+        assert!(started.elapsed() < DEADLINE);
+        assert_refused("C2", &httpd, &answer, "connect_timeout");
+    });
 }
 
 #[test]
@@ -138,45 +147,53 @@ fn c3_every_address_of_a_name_is_tried() {
 
 #[test]
 fn c4_a_name_that_does_not_exist() {
-    let engine = Engine::recording().start();
-    // No resolver asks the net for a name with an empty label.
-    let name = "nowhere..invalid";
-    let httpd = Httpd::builder(Module::Ours)
-        .worker("v", &engine.endpoint())
-        .workers(&format!("worker.list=w\nworker.w.host={name}\nworker.w.port=8009"))
-        .workers("worker.w.retries=1")
-        .mount("/w/*", "w")
-        .mount("/v/*", "v")
-        .start();
-    let answer = client::get(httpd.addr(), "/w/a");
-    assert_refused("C4", &httpd, &answer, "resolve_failed");
-    assert_eq!(client::get(httpd.addr(), "/v/b").text(), "/v/b", "others serve");
+    under_each_mpm(|mpm| {
+        let engine = Engine::recording().start();
+        // No resolver asks the net for a name with an empty label.
+        let name = "nowhere..invalid";
+        let httpd = one_process(Httpd::builder(Module::Ours), mpm)
+            .worker("v", &engine.endpoint())
+            .workers(&format!("worker.list=w\nworker.w.host={name}\nworker.w.port=8009"))
+            .workers("worker.w.retries=1")
+            .mount("/w/*", "w")
+            .mount("/v/*", "v")
+            .start();
+        let answer = client::get(httpd.addr(), "/w/a");
+        assert_refused("C4", &httpd, &answer, "resolve_failed");
+        assert_eq!(client::get(httpd.addr(), "/v/b").text(), "/v/b", "others serve");
+    });
 }
 
 #[test]
 fn c5_a_ping_that_is_never_answered() {
-    let engine = Engine::recording().ignore_cping().start();
-    let httpd = httpd(
-        &engine.endpoint(),
-        "worker.w.connect_timeout=100\nworker.w.retries=2\nworker.w.retry_interval=1",
-    );
-    let answer = client::get(httpd.addr(), "/w/a");
-    assert_refused("C5", &httpd, &answer, "cping_timeout");
-    assert_eq!(engine.requests().len(), 0, "nothing is sent behind a ping");
-    engine.wait_until("both connections are closed", |seen| {
-        seen.connections.len() == 2 && seen.open == 0
+    under_each_mpm(|mpm| {
+        let engine = Engine::recording().ignore_cping().start();
+        let httpd = httpd(
+            mpm,
+            &engine.endpoint(),
+            "worker.w.connect_timeout=100\nworker.w.retries=2\nworker.w.retry_interval=1",
+        );
+        let answer = client::get(httpd.addr(), "/w/a");
+        assert_refused("C5", &httpd, &answer, "cping_timeout");
+        assert_eq!(engine.requests().len(), 0, "nothing is sent behind a ping");
+        engine.wait_until("both connections are closed", |seen| {
+            seen.connections.len() == 2 && seen.open == 0
+        });
     });
 }
 
 #[test]
 fn c12_an_engine_that_accepts_and_never_reads() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let httpd = httpd(
-        &Endpoint::Tcp(listener.local_addr().expect("bound")),
-        "worker.w.ping_mode=CP\nworker.w.ping_timeout=100\nworker.w.retries=1",
-    );
-    let answer = client::get(httpd.addr(), "/w/a");
-    assert_refused("C12", &httpd, &answer, "cping_timeout");
+    under_each_mpm(|mpm| {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let httpd = httpd(
+            mpm,
+            &Endpoint::Tcp(listener.local_addr().expect("bound")),
+            "worker.w.ping_mode=CP\nworker.w.ping_timeout=100\nworker.w.retries=1",
+        );
+        let answer = client::get(httpd.addr(), "/w/a");
+        assert_refused("C12", &httpd, &answer, "cping_timeout");
+    });
 }
 
 /// What an engine may answer to a ping but a CPONG.
@@ -192,129 +209,140 @@ fn not_pongs() -> [Vec<u8>; 5] {
 
 #[test]
 fn c6_an_idle_connection_that_answers_a_ping_with_something_else() {
-    let stage = Stage::new();
-    for (number, answer) in not_pongs().into_iter().enumerate() {
-        let what = format!("C6 {number}");
-        let path = unique("p", "case");
-        // After its own answer this engine answers one ping wrongly.
-        stage.play(&path, move |conn, _| {
-            conn.send(&packet::answer(200, &[], b"own"))?;
-            conn.read_packet()?;
-            conn.send(&answer)?;
-            Ok(Action::Keep)
-        });
-        let mark = stage.mark();
-        assert_eq!(client::get(stage.httpd.addr(), &path).text(), "own");
-        let number = stage.carried_by(&mark, &path).expect("sent");
+    under_each_mpm(|mpm| {
+        let stage = Stage::under(mpm);
+        for (number, answer) in not_pongs().into_iter().enumerate() {
+            let what = format!("C6 {number}");
+            let path = unique("p", "case");
+            // After its own answer this engine answers one ping wrongly.
+            stage.play(&path, move |conn, _| {
+                conn.send(&packet::answer(200, &[], b"own"))?;
+                conn.read_packet()?;
+                conn.send(&answer)?;
+                Ok(Action::Keep)
+            });
+            let mark = stage.mark();
+            assert_eq!(client::get(stage.httpd.addr(), &path).text(), "own");
+            let number = stage.carried_by(&mark, &path).expect("sent");
 
-        let next = stage.echo("p");
+            let next = stage.echo("p");
 
-        assert_ne!(connection(&next), number, "{what}");
-        let event = Some(("warn", "cping_unexpected"));
-        stage.check_after(&what, &mark, "p", event, None);
-        stage.engine.wait_until("it is closed", |seen| seen.connections[number].end.is_some());
-    }
+            assert_ne!(connection(&next), number, "{what}");
+            let event = Some(("warn", "cping_unexpected"));
+            stage.check_after(&what, &mark, "p", event, None);
+            stage.engine.wait_until("it is closed", |seen| seen.connections[number].end.is_some());
+        }
+    });
 }
 
 #[test]
 fn c6_a_new_connection_that_answers_a_ping_with_something_else() {
-    for answer in not_pongs() {
-        // Each connection but the last pings wrong, so this engine is not the harness's.
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let addr = listener.local_addr().expect("bound");
-        let engine = std::thread::spawn(move || {
-            use std::io::{Read, Write};
-            let mut ping = [0; 5];
-            let (mut first, _) = listener.accept().expect("mod_jk");
-            first.read_exact(&mut ping).expect("a ping");
-            first.write_all(&answer).expect("sent");
-            let (mut second, _) = listener.accept().expect("mod_jk again");
-            second.read_exact(&mut ping).expect("a ping");
-            second.write_all(&packet::cpong()).expect("sent");
-            second.read(&mut [0; 1000]).map(drop).expect("a request");
-            second.write_all(&packet::answer(200, &[], b"right")).expect("sent");
-            first.read(&mut [0; 10]).unwrap_or(0)
-        });
-        let httpd = httpd(
-            &Endpoint::Tcp(addr),
-            "worker.w.connect_timeout=10000\nworker.w.retry_interval=1",
-        );
-        assert_eq!(client::get(httpd.addr(), "/w/a").text(), "right");
-        assert_eq!(engine.join().expect("the engine"), 0, "the first connection is closed");
-        let log = httpd.jk_log();
-        assert_eq!(log.matches("(w) retry: cping_unexpected").count(), 1, "{log}");
-        assert!(complaints(&httpd).is_empty(), "{log}");
-    }
+    under_each_mpm(|mpm| {
+        for answer in not_pongs() {
+            // Each connection but the last pings wrong, so this engine is not the harness's.
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+            let addr = listener.local_addr().expect("bound");
+            let engine = std::thread::spawn(move || {
+                use std::io::{Read, Write};
+                let mut ping = [0; 5];
+                let (mut first, _) = listener.accept().expect("mod_jk");
+                first.read_exact(&mut ping).expect("a ping");
+                first.write_all(&answer).expect("sent");
+                let (mut second, _) = listener.accept().expect("mod_jk again");
+                second.read_exact(&mut ping).expect("a ping");
+                second.write_all(&packet::cpong()).expect("sent");
+                second.read(&mut [0; 1000]).map(drop).expect("a request");
+                second.write_all(&packet::answer(200, &[], b"right")).expect("sent");
+                first.read(&mut [0; 10]).unwrap_or(0)
+            });
+            let httpd = httpd(
+                mpm,
+                &Endpoint::Tcp(addr),
+                "worker.w.connect_timeout=10000\nworker.w.retry_interval=1",
+            );
+            assert_eq!(client::get(httpd.addr(), "/w/a").text(), "right");
+            assert_eq!(engine.join().expect("the engine"), 0, "the first connection is closed");
+            let log = httpd.jk_log();
+            assert_eq!(log.matches("(w) retry: cping_unexpected").count(), 1, "{log}");
+            assert!(complaints(&httpd).is_empty(), "{log}");
+        }
+    });
 }
 
 #[test]
 fn c7_an_idle_connection_that_the_engine_closed() {
-    let stage = Stage::new();
-    for method in ["GET", "POST"] {
-        let before = stage.warm("w");
-        let mark = stage.mark();
-        stage.engine.close_connections();
-        stage.engine.wait_until("it is closed", |seen| seen.open == 0);
-        let path = unique("w", "echo");
-        let body = if method == "POST" { &b"body"[..] } else { b"" };
-        let answer = Client::connect(stage.httpd.addr()).request(method, &path, &[], body);
-        assert_eq!((answer.status(), answer.text().as_str()), (200, path.as_str()), "{method}");
-        assert_ne!(connection(&answer), before);
-        assert_eq!(stage.executions(&mark, &path), 1);
-        let fate = Some((connection(&answer), Fate::Pooled));
-        stage.check_after("C7", &mark, "w", Some(("debug", "stale_conn")), fate);
-    }
+    under_each_mpm(|mpm| {
+        let stage = Stage::under(mpm);
+        for method in ["GET", "POST"] {
+            let before = stage.warm("w");
+            let mark = stage.mark();
+            stage.engine.close_connections();
+            stage.engine.wait_until("it is closed", |seen| seen.open == 0);
+            let path = unique("w", "echo");
+            let body = if method == "POST" { &b"body"[..] } else { b"" };
+            let answer = Client::connect(stage.httpd.addr()).request(method, &path, &[], body);
+            assert_eq!((answer.status(), answer.text().as_str()), (200, path.as_str()), "{method}");
+            assert_ne!(connection(&answer), before);
+            assert_eq!(stage.executions(&mark, &path), 1);
+            let fate = Some((connection(&answer), Fate::Pooled));
+            stage.check_after("C7", &mark, "w", Some(("debug", "stale_conn")), fate);
+        }
+    });
 }
 
 #[test]
 fn c8_an_idle_connection_whose_peer_has_vanished() {
-    let stage = Stage::new();
-    // An engine that answers once and then never again, and says no word of it.
-    let vanish = |worker| {
-        let path = unique(worker, "case");
-        stage.play(&path, |conn, _| {
-            conn.send(&packet::answer(200, &[], b"last words"))?;
-            Ok(Action::Hold)
-        });
-        assert_eq!(client::get(stage.httpd.addr(), &path).text(), "last words");
-    };
+    under_each_mpm(|mpm| {
+        let stage = Stage::under(mpm);
+        // An engine that answers once and then never again, and says no word of it.
+        let vanish = |worker| {
+            let path = unique(worker, "case");
+            stage.play(&path, |conn, _| {
+                conn.send(&packet::answer(200, &[], b"last words"))?;
+                Ok(Action::Hold)
+            });
+            assert_eq!(client::get(stage.httpd.addr(), &path).text(), "last words");
+        };
 
-    vanish("p");
-    let mark = stage.mark();
-    stage.echo("p");
-    stage.check_after("C8 ping", &mark, "p", Some(("warn", "cping_timeout")), None);
+        vanish("p");
+        let mark = stage.mark();
+        stage.echo("p");
+        stage.check_after("C8 ping", &mark, "p", Some(("warn", "cping_timeout")), None);
 
-    vanish("t");
-    let mark = stage.mark();
-    let path = unique("t", "echo");
-    let mut client = Client::connect(stage.httpd.addr());
-    assert_eq!(client.request("POST", &path, &[], b"body").status(), 504);
-    drop(client);
-    assert_eq!(stage.executions(&mark, &path), 0, "it is not sent again");
-    stage.check_after("C8 POST", &mark, "t", Some(("error", "reply_timeout")), None);
+        vanish("t");
+        let mark = stage.mark();
+        let path = unique("t", "echo");
+        let mut client = Client::connect(stage.httpd.addr());
+        assert_eq!(client.request("POST", &path, &[], b"body").status(), 504);
+        drop(client);
+        assert_eq!(stage.executions(&mark, &path), 0, "it is not sent again");
+        stage.check_after("C8 POST", &mark, "t", Some(("error", "reply_timeout")), None);
+    });
 }
 
 #[test]
 fn c9_bytes_that_wait_on_an_idle_connection() {
-    let stage = Stage::new();
-    for worker in ["w", "p"] {
-        let (path, received, sent) = (unique(worker, "case"), Gate::default(), Gate::default());
-        let (wait, done) = (received.clone(), sent.clone());
-        stage.play(&path, move |conn, _| {
-            conn.send(&packet::answer(200, &[], b"own"))?;
-            wait.pass();
-            conn.send(&poison())?;
-            done.open();
-            Ok(Action::Keep)
-        });
-        let mark = stage.mark();
-        assert_eq!(client::get(stage.httpd.addr(), &path).text(), "own");
-        received.open();
-        sent.pass();
-        let number = stage.carried_by(&mark, &path).expect("sent");
-        assert_ne!(connection(&stage.echo(worker)), number);
-        stage.check_after("C9", &mark, worker, Some(("error", "unexpected_bytes")), None);
-    }
+    under_each_mpm(|mpm| {
+        let stage = Stage::under(mpm);
+        for worker in ["w", "p"] {
+            let (path, received, sent) = (unique(worker, "case"), Gate::default(), Gate::default());
+            let (wait, done) = (received.clone(), sent.clone());
+            stage.play(&path, move |conn, _| {
+                conn.send(&packet::answer(200, &[], b"own"))?;
+                wait.pass();
+                conn.send(&poison())?;
+                done.open();
+                Ok(Action::Keep)
+            });
+            let mark = stage.mark();
+            assert_eq!(client::get(stage.httpd.addr(), &path).text(), "own");
+            received.open();
+            sent.pass();
+            let number = stage.carried_by(&mark, &path).expect("sent");
+            assert_ne!(connection(&stage.echo(worker)), number);
+            stage.check_after("C9", &mark, worker, Some(("error", "unexpected_bytes")), None);
+        }
+    });
 }
 
 #[test]

@@ -125,6 +125,8 @@ fn sequence() -> Vec<Case> {
         Case::good("P16 flush before SEND_HEADERS", [flush(), whole(ok(&[]))].concat(), b"fine")
             .event("debug", "early_flush"),
         Case::bad("P19 status 101", status(101), "upgrade_impossible"),
+        Case::good("P27 an ordinary answer, in parts", whole(ok(&[("X-A", "1")])), b"fine")
+            .with(&[("X-A", "1")]),
         Case::good("P29 body asked of a GET", whole(ok(&[])), b"fine"),
     ];
     cases.last_mut().expect("P29").play.insert(0, Step::Ask(100, 0));
@@ -205,14 +207,7 @@ fn headers_that_must_not_pass_and_ones_that_must() {
     Stage::new().run_all(&headers());
 }
 
-/// A few rows of every sort, for other places than event and HTTP/1.1.
-pub(super) fn representatives() -> Vec<Case> {
-    let mut cases = lost_connections();
-    cases.retain(|case| !case.id.contains("P28 silence within"));
-    cases.truncate(9);
-    cases.extend(frames().into_iter().step_by(4));
-    cases.extend(fields().into_iter().step_by(6));
-    cases.extend(sequence().into_iter().take(5));
-    cases.extend(headers());
-    cases
+/// All cases.
+pub(super) fn all() -> Vec<Case> {
+    [lost_connections(), frames(), fields(), sequence(), headers()].concat()
 }

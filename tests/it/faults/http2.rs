@@ -1,4 +1,4 @@
-//! Faults seen over HTTP/2: a broken answer is a reset stream (spec/reliability.md H3, H4).
+//! What only HTTP/2 has; the cases of the matrix over HTTP/2 are in [`super::matrix`].
 
 use super::stage::{Stage, unique};
 use crate::support::client::{Noise, curl};
@@ -7,24 +7,6 @@ use std::sync::{Arc, Barrier};
 use crate::support::engine::{Action, Engine};
 use crate::support::httpd::{Httpd, Module};
 use crate::support::packet;
-
-#[test]
-fn h3_a_broken_answer_is_never_a_clean_end() {
-    let stage = Stage::with(|builder| builder.http2());
-    for case in super::body::broken() {
-        stage.run_http2(&case);
-    }
-}
-
-#[test]
-fn h4_other_answers_are_whole_or_an_error() {
-    let stage = Stage::with(|builder| builder.http2());
-    let others = super::head::representatives().into_iter();
-    for case in others.chain(super::body::representatives()).chain(super::upload::representatives())
-    {
-        stage.run_http2(&case);
-    }
-}
 
 #[test]
 fn u5_an_early_answer_reaches_a_client_that_is_still_sending() {

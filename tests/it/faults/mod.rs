@@ -16,10 +16,12 @@ mod cves;
 mod framing;
 mod guard;
 mod head;
+mod hints;
 mod http2;
 mod hygiene;
+mod life;
+mod matrix;
 mod methods;
-mod mpms;
 mod paths;
 mod pool;
 mod resend;
@@ -27,7 +29,34 @@ mod stage;
 mod truncation;
 mod upload;
 
+use crate::support::httpd::{self, Mpm};
+
+/// Whether this is the long run.
+fn is_long() -> bool {
+    std::env::var_os("JK_LONG").is_some()
+}
+
 /// How many requests after each case must get their own answer.
 fn rounds() -> usize {
-    if std::env::var_os("JK_LONG").is_some() { 30 } else { 5 }
+    if is_long() { 30 } else { 5 }
+}
+
+/// What is random in a run; `JK_SEED` gives it again.
+fn seed() -> u64 {
+    let given = std::env::var("JK_SEED").ok().and_then(|seed| seed.parse().ok());
+    given.unwrap_or_else(|| std::process::id().into())
+}
+
+/// One process, so that all of it is in one place; prefork's serves one client at a time.
+fn one_process(builder: httpd::Builder, mpm: Mpm) -> httpd::Builder {
+    builder.mpm(mpm).size(if mpm == Mpm::Prefork { 1 } else { 8 }, 1)
+}
+
+/// Stages a row under event and prefork, and in the long run under worker.
+fn under_each_mpm(row: impl Fn(Mpm)) {
+    let mpms = Mpm::ALL.into_iter().filter(|mpm| is_long() || *mpm != Mpm::Worker);
+    for mpm in mpms {
+        eprintln!("under {mpm:?}");
+        row(mpm);
+    }
 }

@@ -60,7 +60,7 @@ fn a_lost_reused_connection_costs_an_idempotent_request_nothing() {
             let (answer, executions, mark) = twice(&stage, method, b"", end);
             let answer = answer.expect("an answer");
             assert_eq!((answer.status(), executions), (200, 2), "{method}");
-            stage.check_after(method, &mark, "w", Some(("info", "retry")), None);
+            stage.check_after(method, &mark, "w", Some(("info", "retried")), None);
         }
     }
     // A body that is in one packet can be sent again.
@@ -71,7 +71,7 @@ fn a_lost_reused_connection_costs_an_idempotent_request_nothing() {
     });
     let answer = answer.expect("an answer");
     assert_eq!((answer.header("X-Body"), executions), (Some("5000"), 2));
-    stage.check_after("PUT", &mark, "w", Some(("info", "retry")), None);
+    stage.check_after("PUT", &mark, "w", Some(("info", "retried")), None);
 }
 
 #[test]
@@ -198,6 +198,7 @@ fn a_refused_connect_is_tried_again_even_for_a_post() {
     let engine = Engine::recording().start();
     engine.refuse();
     let httpd = Httpd::builder(Module::Ours)
+        .jk_log_level("debug")
         .worker("w", &engine.endpoint())
         .workers("worker.w.retries=1000\nworker.w.retry_interval=2")
         .mount("/w/*", "w")

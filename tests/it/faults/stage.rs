@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::case::{Ask, Case, Fate, Sees, Step, Then};
-use super::rounds;
+use super::{one_process, rounds, seed};
 use crate::support::client::{self, Client, Curl, NoResponse, Noise, Response};
 use crate::support::engine::{self, Action, Conn, Engine};
-use crate::support::httpd::{self, Httpd, Module};
+use crate::support::httpd::{self, Httpd, Module, Mpm};
 use crate::support::packet::{self, Request};
+use crate::support::random::Random;
 use crate::support::{DEADLINE, Gate, eventually};
 
 /// What the engine does with one request.
@@ -42,7 +43,9 @@ pub(super) enum Variant {
     /// On a connection that has carried a request before.
     Reused,
     /// Reused, and the engine's bytes come one by one.
-    Split,
+    Bytes,
+    /// Reused, and the engine's bytes come in parts of random sizes. The number is their seed.
+    Split(u64),
 }
 
 /// A place in the log and in what the engine has seen.
@@ -60,11 +63,18 @@ pub(super) fn unique(worker: &str, what: &str) -> String {
 
 const WORKERS: &str = "worker.t.reply_timeout=500
 worker.p.prepost_timeout=500
-worker.p.retry_interval=1";
+worker.p.retry_interval=1
+worker.list=status
+worker.status.type=status";
 
 impl Stage {
     pub(super) fn new() -> Self {
         Self::with(|builder| builder)
+    }
+
+    /// A stage under this MPM: one process, and under prefork one client at a time.
+    pub(super) fn under(mpm: Mpm) -> Self {
+        Self::with(|builder| one_process(builder, mpm))
     }
 
     /// A stage whose httpd has something more.
@@ -85,7 +95,7 @@ impl Stage {
             builder =
                 builder.worker(worker, &engine.endpoint()).mount(&format!("/{worker}/*"), worker);
         }
-        let httpd = more(builder).start();
+        let httpd = more(builder.mount("/status", "status")).start();
         let child = httpd.only_child();
         let mut stage = Self { engine, httpd, plays, child, idle_fds: 0 };
         for worker in ["w", "t", "p"] {
@@ -140,6 +150,17 @@ impl Stage {
         let response = client::get(self.httpd.addr(), &path);
         assert_eq!((response.status(), response.text()), (200, path));
         response
+    }
+
+    /// Requests that a worker is serving, errors, and errors of clients: what its status page says.
+    #[track_caller]
+    pub(super) fn counters(&self, worker: &str) -> [u64; 3] {
+        let page = client::get(self.httpd.addr(), "/status?mime=prop").text();
+        ["busy", "errors", "client_errors"].map(|name| {
+            let key = format!("worker.{worker}.{name}=");
+            let number = page.lines().find_map(|line| line.strip_prefix(&key)?.trim().parse().ok());
+            number.unwrap_or_else(|| panic!("no {name} of {worker}: {page}"))
+        })
     }
 
     pub(super) fn mark(&self) -> Mark {
@@ -197,6 +218,8 @@ impl Stage {
         assert!(faults.is_empty(), "{what}: the engine complains: {faults:?}");
         assert_eq!(self.httpd.only_child(), self.child, "{what}: another child serves");
         let mut fds = (0, 0);
+        let idle = eventually(DEADLINE, || self.counters(worker)[0] == 0);
+        assert!(idle, "{what}: a request is still counted");
         let back = eventually(Duration::from_secs(10), || {
             fds = (self.httpd.fd_count(self.child), self.idle_fds + self.engine.seen().open);
             fds.0 == fds.1
@@ -235,26 +258,31 @@ impl Stage {
         assert!(others.is_empty(), "{what}: unexpected lines\n{}", others.join("\n"));
     }
 
-    /// Runs a case on a fresh and on a reused connection and, where that costs little, byte by
-    /// byte. Returns how many runs that were.
+    /// Runs a case on a fresh and on a reused connection and there in parts: byte by byte, or where
+    /// that takes long, of random sizes. Returns how many runs that were.
     #[track_caller]
     pub(super) fn run(&self, case: &Case) -> usize {
-        let mut runs = 2;
-        self.run_as(case, Variant::Fresh);
-        self.run_as(case, Variant::Reused);
-        if case.is_short() && case.then != Then::Reset {
-            self.run_as(case, Variant::Split);
-            runs += 1;
+        let mut variants = vec![Variant::Fresh, Variant::Reused];
+        if case.then != Then::Reset {
+            let parts = if case.is_short() { Variant::Bytes } else { Variant::Split(seed()) };
+            variants.push(parts);
         }
-        runs
+        variants.iter().for_each(|variant| self.run_as(case, *variant));
+        variants.len()
     }
 
     /// Runs cases; a failure does not keep the others from being looked at.
     #[track_caller]
     pub(super) fn run_all(&self, cases: &[Case]) {
+        self.each(cases, |case| self.run(case));
+    }
+
+    /// Does `run`, which returns how many runs that were, with all cases.
+    #[track_caller]
+    pub(super) fn each(&self, cases: &[Case], run: impl Fn(&Case) -> usize) {
         let (mut runs, mut failures) = (0, Vec::new());
         for case in cases {
-            let run = std::panic::AssertUnwindSafe(|| self.run(case));
+            let run = std::panic::AssertUnwindSafe(|| run(case));
             match std::panic::catch_unwind(run) {
                 Ok(more) => runs += more,
                 Err(_) => failures.push(case.id.as_str()),
@@ -278,6 +306,7 @@ impl Stage {
         let path = unique(case.worker, "case");
         let gate = Gate::default();
         self.play(&path, script(case, variant, gate.clone()));
+        let counted = self.counters(case.worker);
         let mark = self.mark();
 
         let mut client = Client::connect(self.httpd.addr());
@@ -299,17 +328,28 @@ impl Stage {
         }
         drop(client);
         self.check_after(&what, &mark, case.worker, case.event, Some((number, case.fate)));
+        self.check_counters(&what, case, counted);
+    }
+
+    /// A request that failed because of the engine counts as an error, once, and no other one.
+    #[track_caller]
+    fn check_counters(&self, what: &str, case: &Case, [_, errors, of_clients]: [u64; 3]) {
+        let failed = u64::from(!matches!(case.sees, Sees::Whole(..)));
+        let expected = [0, errors + failed, of_clients];
+        assert_eq!(self.counters(case.worker), expected, "{what}: busy, errors, client errors");
     }
 
     /// Runs a case over HTTP/2.
     #[track_caller]
-    pub(super) fn run_http2(&self, case: &Case) {
-        let what = format!("{} over HTTP/2", case.id);
-        self.drain(case.worker);
+    pub(super) fn run_http2(&self, case: &Case, variant: Variant) {
+        let what = format!("{} over HTTP/2 {variant:?}", case.id);
+        let reused = variant != Variant::Fresh;
+        let before = if reused { self.warm(case.worker) } else { self.drain(case.worker) };
         let path = unique(case.worker, "case");
         let gate = Gate::default();
         gate.open();
-        self.play(&path, script(case, Variant::Fresh, gate));
+        self.play(&path, script(case, variant, gate));
+        let counted = self.counters(case.worker);
         let mark = self.mark();
         let url = self.httpd.http(&path);
         let data = "x".repeat(match case.ask {
@@ -329,8 +369,11 @@ impl Stage {
         let answer = client::curl(&args);
         check_curl(&what, case, &answer);
         let number = self.carried_by(&mark, &path).unwrap_or_else(|| panic!("{what}: not sent"));
-        assert_eq!(self.executions(&mark, &path), 1, "{what}: executions");
+        assert_eq!(self.executions(&mark, &path), case.executions(reused), "{what}: executions");
+        let expected = reused && case.executions(reused) == 1;
+        assert_eq!(number == before, expected, "{what}: connection {number}, before it {before}");
         self.check_after(&what, &mark, case.worker, case.event, Some((number, case.fate)));
+        self.check_counters(&what, case, counted);
     }
 }
 
@@ -361,8 +404,7 @@ fn script(
     move |conn, request| {
         for step in &play {
             match step {
-                Step::Say(bytes) if variant == Variant::Split => conn.send_split(bytes, 1)?,
-                Step::Say(bytes) => conn.send(bytes)?,
+                Step::Say(bytes) => say(conn, bytes, variant)?,
                 Step::Ask(length, expected) => {
                     assert_eq!(conn.ask_body(*length)?.len(), *expected, "{}", request.uri());
                 }
@@ -376,6 +418,23 @@ fn script(
             Then::Close => Action::Close,
             Then::Reset => Action::Reset,
         })
+    }
+}
+
+/// Sends in one piece, byte by byte, or in pieces of random sizes.
+fn say(conn: &mut Conn, bytes: &[u8], variant: Variant) -> io::Result<()> {
+    match variant {
+        Variant::Fresh | Variant::Reused => conn.send(bytes),
+        Variant::Bytes => conn.send_split(bytes, 1),
+        Variant::Split(seed) => {
+            let (mut random, mut rest) = (Random::new(seed), bytes);
+            while !rest.is_empty() {
+                let (part, behind) = rest.split_at(1 + random.below(rest.len()));
+                conn.send(part)?;
+                rest = behind;
+            }
+            Ok(())
+        }
     }
 }
 

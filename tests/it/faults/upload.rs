@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use super::case::{Ask, Case, Fate, Sees, Step, Then, end, flush, ok};
 use super::stage::{Stage, unique};
+use super::under_each_mpm;
 use crate::support::client::{self, Client, Noise};
 use crate::support::engine::Action;
 use crate::support::packet::{body_chunk, end_response, send_headers};
@@ -213,39 +214,42 @@ fn u1_a_client_that_stalls_in_its_body() {
 
 #[test]
 fn u2_a_client_that_closes_within_its_body() {
-    let stage = Stage::new();
-    let at = stage.httpd.addr();
-    let length = ("Content-Length", "60000");
-    for (what, headers, part) in [
-        ("U2 half of it", length, Noise::bytes(30_000)),
-        ("U2 before the first packet is full", length, Noise::bytes(3_000)),
-        ("U2 nothing of it", length, Vec::new()),
-        ("U2 chunked", ("Transfer-Encoding", "chunked"), b"5\r\nhello\r\n".to_vec()),
-        ("U2 chunked, within a chunk", ("Transfer-Encoding", "chunked"), b"5\r\nhel".to_vec()),
-    ] {
-        for reset in [false, true] {
-            let mut upload = Upload::begin(&stage, at, &[headers]);
-            upload.client.send(&part).expect("sent");
-            let (path, contacted) = (upload.path.clone(), part.len() > FIRST || headers != length);
-            if contacted {
-                stage.engine.wait_until("the request", |seen| {
-                    seen.requests.iter().any(|request| request.uri() == path)
-                });
+    under_each_mpm(|mpm| {
+        let stage = Stage::under(mpm);
+        let at = stage.httpd.addr();
+        let length = ("Content-Length", "60000");
+        for (what, headers, part) in [
+            ("U2 half of it", length, Noise::bytes(30_000)),
+            ("U2 before the first packet is full", length, Noise::bytes(3_000)),
+            ("U2 nothing of it", length, Vec::new()),
+            ("U2 chunked", ("Transfer-Encoding", "chunked"), b"5\r\nhello\r\n".to_vec()),
+            ("U2 chunked, within a chunk", ("Transfer-Encoding", "chunked"), b"5\r\nhel".to_vec()),
+        ] {
+            for reset in [false, true] {
+                let mut upload = Upload::begin(&stage, at, &[headers]);
+                upload.client.send(&part).expect("sent");
+                let (path, contacted) =
+                    (upload.path.clone(), part.len() > FIRST || headers != length);
+                if contacted {
+                    stage.engine.wait_until("the request", |seen| {
+                        seen.requests.iter().any(|request| request.uri() == path)
+                    });
+                }
+                let Upload { stage, path, mark, client } = upload;
+                if reset {
+                    client.abort()
+                } else {
+                    drop(client)
+                }
+                let what = format!("{what}, reset {reset}");
+                stage.check_log(&what, &mark, "w", Some(("info", "client_abort")));
+                let number = stage.carried_by(&mark, &path);
+                assert_eq!(number.is_some(), contacted, "{what}: the engine was contacted");
+                let fate = number.map(|number| (number, Fate::Closed));
+                stage.check_after(&what, &mark, "w", Some(("info", "client_abort")), fate);
             }
-            let Upload { stage, path, mark, client } = upload;
-            if reset {
-                client.abort()
-            } else {
-                drop(client)
-            }
-            let what = format!("{what}, reset {reset}");
-            stage.check_log(&what, &mark, "w", Some(("info", "client_abort")));
-            let number = stage.carried_by(&mark, &path);
-            assert_eq!(number.is_some(), contacted, "{what}: the engine was contacted");
-            let fate = number.map(|number| (number, Fate::Closed));
-            stage.check_after(&what, &mark, "w", Some(("info", "client_abort")), fate);
         }
-    }
+    });
 }
 
 #[test]
@@ -330,15 +334,17 @@ fn gzip(data: &[u8]) -> Vec<u8> {
 
 #[test]
 fn u11_a_malformed_chunk_is_the_clients_fault() {
-    let stage = Stage::new();
-    for bad in ["xyz\r\n", "5\r\nhelloworld\r\n", "-1\r\n", "\r\n\r\n"] {
-        let mut upload =
-            Upload::begin(&stage, stage.httpd.addr(), &[("Transfer-Encoding", "chunked")]);
-        upload.client.send(format!("5\r\nhello\r\n{bad}").as_bytes()).expect("sent");
-        let answer = upload.client.read_response("POST");
-        assert_eq!(answer.status(), 400, "{bad:?}: {answer:?}");
-        upload.check(&format!("U11 {bad:?}"), Some(("info", "client_bad_chunk")));
-    }
+    under_each_mpm(|mpm| {
+        let stage = Stage::under(mpm);
+        for bad in ["xyz\r\n", "5\r\nhelloworld\r\n", "-1\r\n", "\r\n\r\n"] {
+            let mut upload =
+                Upload::begin(&stage, stage.httpd.addr(), &[("Transfer-Encoding", "chunked")]);
+            upload.client.send(format!("5\r\nhello\r\n{bad}").as_bytes()).expect("sent");
+            let answer = upload.client.read_response("POST");
+            assert_eq!(answer.status(), 400, "{bad:?}: {answer:?}");
+            upload.check(&format!("U11 {bad:?}"), Some(("info", "client_bad_chunk")));
+        }
+    });
 }
 
 #[test]
@@ -404,9 +410,11 @@ fn f14_the_engine_answers_while_the_client_still_sends() {
     }
 }
 
-/// A few rows of every sort, for other places than event and HTTP/1.1.
-pub(super) fn representatives() -> Vec<Case> {
-    cases().into_iter().step_by(3).collect()
+/// All cases.
+pub(super) fn all() -> Vec<Case> {
+    let mut all = cases();
+    all.push(unanswered());
+    all
 }
 
 /// Once the answer has begun, httpd's refusal of the body must neither end it as if it were whole

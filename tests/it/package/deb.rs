@@ -87,6 +87,8 @@ fn it_is_a_sound_package() {
     {
         read(&format!("usr/share/doc/libapache2-mod-jk/{document}"));
     }
+    let parts = read("usr/share/doc/libapache2-mod-jk/mod_jk.cdx.json");
+    super::lists_what_is_linked(&String::from_utf8_lossy(&parts));
     // Every file is in the list, with its sum.
     output(Command::new("md5sum").args(["-c", "--quiet", "DEBIAN/md5sums"]).current_dir(&dir));
     let listed = String::from_utf8_lossy(&read("DEBIAN/md5sums")).lines().count();

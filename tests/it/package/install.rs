@@ -86,6 +86,8 @@ fn the_archive_is_whole_and_always_the_same() {
     for file in ["README.md", "LICENSE", "misc/apache/mod_jk.so", "misc/apache/mod_jk.conf"] {
         assert!(tree.join(file).is_file(), "{file}");
     }
+    let parts = fs::read_to_string(tree.join("misc/mod_jk.cdx.json")).expect("a list of parts");
+    super::lists_what_is_linked(&parts);
     // Links of the documents lead to files of the archive.
     for document in found.lines().filter(|file| file.ends_with(".md")) {
         let text = fs::read_to_string(document).expect("UTF-8");

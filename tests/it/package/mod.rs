@@ -51,6 +51,36 @@ fn our_package() -> &'static Path {
     &BUILT.1
 }
 
+/// Asserts that a list of parts has what is linked into the module, with the sums of Cargo.lock, and
+/// nothing that only its build and its tests need.
+#[track_caller]
+fn lists_what_is_linked(parts: &str) {
+    assert!(parts.starts_with("{\n  \"bomFormat\": \"CycloneDX\""), "{parts}");
+    for (open, close) in [("{", "}"), ("[", "]")] {
+        assert_eq!(parts.matches(open).count(), parts.matches(close).count(), "{parts}");
+    }
+    let manifest = read("Cargo.toml");
+    let section = |name: &str| -> Vec<String> {
+        let (_, rest) = manifest.split_once(&format!("[{name}]\n")).expect("a section");
+        let lines = rest.lines().take_while(|line| !line.starts_with('['));
+        lines.filter_map(|line| Some(line.split_once(" = ")?.0.to_owned())).collect()
+    };
+    let is_listed = |name: &str| parts.contains(&format!("\"name\": \"{name}\""));
+    for name in section("dependencies").iter().map(String::as_str).chain(["mod_jk", "rust-std"]) {
+        assert!(is_listed(name), "{name} is missing:\n{parts}");
+    }
+    for name in section("build-dependencies").iter().chain(&section("dev-dependencies")) {
+        assert!(!is_listed(name), "{name} is not linked:\n{parts}");
+    }
+    let lock = read("Cargo.lock");
+    let sums: Vec<&str> =
+        parts.split("\"content\": \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(sums.len(), parts.matches("\"purl\"").count(), "{parts}");
+    for sum in sums {
+        assert!(sum.len() == 64 && lock.contains(&format!("checksum = \"{sum}\"")), "{sum}");
+    }
+}
+
 /// The files that a document links to.
 fn links(text: &str) -> Vec<String> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());

@@ -2,11 +2,13 @@
 //! its check can fail.
 
 mod compat;
+mod delicate;
+mod hardening;
 mod layering;
 mod security;
 mod source;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -45,6 +47,15 @@ fn rust_files(below: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
+/// The names of all tests there are.
+fn all_tests() -> BTreeSet<String> {
+    ["src", "tests"]
+        .into_iter()
+        .flat_map(rust_files)
+        .flat_map(|(_, text)| Source::new(&text).test_names())
+        .collect()
+}
+
 fn at_border(path: &Path) -> bool {
     ["src/httpd", "src/httpd.rs", "src/iis", "src/iis.rs"].iter().any(|at| path.starts_with(at))
 }
@@ -58,18 +69,46 @@ fn report(problems: &[String]) {
 
 #[test]
 fn only_the_border_may_be_unsafe() {
-    let problems: Vec<String> = rust_files("src")
-        .iter()
-        .filter(|(path, _)| !at_border(path))
-        .filter(|(path, text)| {
-            let attributes = Source::new(text).leading_attributes();
-            let is_root = path == Path::new("src/lib.rs");
-            !(attributes.iter().any(|attribute| attribute == "forbid(unsafe_code)")
-                || is_root && attributes.iter().any(|attribute| attribute == "deny(unsafe_code)"))
-        })
-        .map(|(path, _)| format!("{}: #![forbid(unsafe_code)] is missing", path.display()))
-        .collect();
-    report(&problems);
+    report(&unsafe_outside_the_border(&rust_files("src")));
+}
+
+/// Files beside the border that say `unsafe`, or that the compiler lets say it.
+fn unsafe_outside_the_border(files: &[(PathBuf, String)]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (path, text) in files.iter().filter(|(path, _)| !at_border(path)) {
+        let source = Source::new(text);
+        let attributes = source.leading_attributes();
+        // The root has the border below it, which `forbid` would not let allow anything.
+        let wanted = match path == Path::new("src/lib.rs") {
+            true => "deny(unsafe_code)",
+            false => "forbid(unsafe_code)",
+        };
+        if !attributes.iter().any(|attribute| attribute == wanted) {
+            problems.push(format!("{}: #![{wanted}] is missing", path.display()));
+        }
+        for line in source.unsafe_words() {
+            problems.push(format!("{}:{line}: unsafe outside the border", path.display()));
+        }
+    }
+    problems
+}
+
+#[test]
+fn unsafe_outside_the_border_is_found() {
+    let problems =
+        |path: &str, text: &str| unsafe_outside_the_border(&[(path.into(), text.to_owned())]).len();
+    let forbidden = "//! A.\n#![forbid(unsafe_code)]\n";
+    assert_eq!(problems("src/net/a.rs", &format!("{forbidden}fn a() {{}} // unsafe {{}}")), 0);
+    assert_eq!(problems("src/net/a.rs", "fn a() {}"), 1);
+    assert_eq!(problems("src/net/a.rs", &format!("{forbidden}// SAFETY: a\nunsafe {{ b() }}")), 1);
+    assert_eq!(problems("src/net/a.rs", &format!("{forbidden}unsafe impl Send for A {{}}")), 1);
+    assert_eq!(problems("src/httpdx.rs", "unsafe { b() }"), 2);
+    assert_eq!(problems("src/lib.rs", "#![deny(unsafe_code)]\nmod a;"), 0);
+    assert_eq!(
+        problems("src/lib.rs", "#![deny(unsafe_code)]\n#[allow(unsafe_code)]\nunsafe fn a() {}"),
+        1
+    );
+    assert_eq!(problems("src/httpd/a.rs", "unsafe { b() }"), 0);
 }
 
 #[test]
@@ -84,14 +123,28 @@ fn the_scanner_finds_leading_attributes_only() {
 
 #[test]
 fn every_unsafe_block_says_why_it_is_sound() {
+    let files: Vec<_> = ["src", "tests"].into_iter().flat_map(rust_files).collect();
+    report(&unsafe_without_reason(&files));
+}
+
+fn unsafe_without_reason(files: &[(PathBuf, String)]) -> Vec<String> {
     let mut problems = Vec::new();
-    let generated = Path::new("src/httpd/ffi.rs");
-    for (path, text) in rust_files("src").iter().filter(|(path, _)| path != generated) {
+    for (path, text) in files {
         for line in Source::new(text).unsafe_blocks_without_safety() {
             problems.push(format!("{}:{line}: unsafe without // SAFETY:", path.display()));
         }
     }
-    report(&problems);
+    problems
+}
+
+#[test]
+fn a_block_without_a_reason_is_found_in_the_border_itself() {
+    let files = rust_files("src");
+    let path = Path::new("src/httpd/pool.rs");
+    let (_, text) = files.iter().find(|(known, _)| known == path).expect("the pool");
+    let without = text.replacen("// SAFETY:", "// ", 1);
+    assert_eq!(unsafe_without_reason(&[(path.into(), text.clone())]), [""; 0]);
+    assert_eq!(unsafe_without_reason(&[(path.into(), without)]).len(), 1);
 }
 
 #[test]
@@ -106,6 +159,12 @@ fn the_scanner_finds_undocumented_unsafe_blocks() {
     assert_eq!(found("// SAFETY: for the first\na();\nunsafe\n{ b() }"), [3]);
     assert_eq!(found("// SAFETY: x\nlet a = unsafe { b() };\nlet c = unsafe { d() };"), [3]);
     assert_eq!(found("// Why: because\nunsafe { b() }"), [2]);
+}
+
+#[test]
+fn the_ten_most_delicate_blocks_are_there() {
+    let text = std::fs::read_to_string(root().join("misc/doc/SAFETY.md")).expect("SAFETY.md");
+    report(&delicate::problems(&text, &rust_files("src"), &all_tests()));
 }
 
 // --- layers ---------------------------------------------------------------------------------
@@ -171,8 +230,7 @@ fn every_difference_from_the_c_module_is_allowed_and_tested() {
         Err(_) if !has_border() => return,
         Err(error) => panic!("{}: {error}", path.display()),
     };
-    let tests = test_names("src").chain(test_names("tests")).collect();
-    let mut problems = compat::problems(&text, &tests);
+    let mut problems = compat::problems(&text, &all_tests());
     problems.extend(compat::missing_traps(&text));
     report(&problems);
 }
@@ -180,13 +238,7 @@ fn every_difference_from_the_c_module_is_allowed_and_tested() {
 #[test]
 fn every_advisory_is_walked_through_and_tested() {
     let text = std::fs::read_to_string(root().join("misc/doc/SECURITY.md")).expect("a document");
-    let tests = test_names("src").chain(test_names("tests")).collect();
-    report(&security::problems(&text, &tests));
-}
-
-/// The names of all tests in the files below a folder.
-fn test_names(below: &str) -> impl Iterator<Item = String> {
-    rust_files(below).into_iter().flat_map(|(_, text)| Source::new(&text).test_names())
+    report(&security::problems(&text, &all_tests()));
 }
 
 // --- what is built --------------------------------------------------------------------------

@@ -40,6 +40,33 @@ impl Source {
             .collect()
     }
 
+    /// The lines on which the code says `unsafe`, whatever for.
+    pub(super) fn unsafe_words(&self) -> Vec<usize> {
+        self.tokens().iter().filter(|token| token.1 == "unsafe").map(|token| token.0).collect()
+    }
+
+    /// How many unsafe blocks the functions of this name have; `None` if there is no such function.
+    pub(super) fn unsafe_blocks_of(&self, function: &str) -> Option<usize> {
+        let tokens: Vec<&str> = self.tokens().iter().map(|token| token.1).collect();
+        let mut found = None;
+        for (index, _) in
+            tokens.windows(2).enumerate().filter(|(_, pair)| *pair == ["fn", function])
+        {
+            let body = tokens[index..].iter().skip_while(|token| **token != "{");
+            let mut depth = 0;
+            let body: Vec<&str> = body
+                .take_while(|token| {
+                    depth += i32::from(**token == "{") - i32::from(**token == "}");
+                    depth > 0
+                })
+                .copied()
+                .collect();
+            let blocks = body.windows(2).filter(|pair| *pair == ["unsafe", "{"]).count();
+            found = Some(found.unwrap_or(0) + blocks);
+        }
+        found
+    }
+
     /// The same file without what is only compiled for tests.
     pub(super) fn without_tests(mut self) -> Self {
         for (start, end) in self.test_items() {

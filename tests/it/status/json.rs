@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Bool(bool),
     Number(f64),
@@ -17,7 +17,7 @@ static NULL: Value = Value::Null;
 
 impl Value {
     /// What a path of names and positions leads to, `a.0.b`; null where there is nothing.
-    pub(super) fn path(&self, path: &str) -> &Value {
+    pub(crate) fn path(&self, path: &str) -> &Value {
         path.split('.').fold(self, |value, part| match value {
             Value::Object(members) => {
                 let found = members.iter().find(|(name, _)| name == part);
@@ -30,21 +30,21 @@ impl Value {
         })
     }
 
-    pub(super) fn number(&self) -> Option<f64> {
+    pub(crate) fn number(&self) -> Option<f64> {
         if let Value::Number(number) = self { Some(*number) } else { None }
     }
 
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         if let Value::Text(text) = self { Some(text) } else { None }
     }
 
-    pub(super) fn list(&self) -> &[Value] {
+    pub(crate) fn list(&self) -> &[Value] {
         if let Value::List(values) = self { values } else { &[] }
     }
 }
 
 /// A text as JSON.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
@@ -58,7 +58,7 @@ pub(super) fn quote(text: &str) -> String {
 
 /// Reads a whole document; panics at what is not JSON, a name that comes twice included.
 #[track_caller]
-pub(super) fn parse(text: &str) -> Value {
+pub(crate) fn parse(text: &str) -> Value {
     let mut rest = text;
     let value = value(&mut rest);
     assert!(rest.trim_start().is_empty(), "behind the document: {rest:.60}");

@@ -8,7 +8,7 @@ mod compare;
 mod counters;
 mod document;
 mod formats;
-mod json;
+pub(crate) mod json;
 mod killed;
 mod lasting;
 

@@ -142,6 +142,11 @@ impl Client {
         Self::new(TcpStream::connect(addr).unwrap_or_else(|error| panic!("{addr}: {error}")))
     }
 
+    /// Connects to a server that may not be there.
+    pub(crate) fn try_connect(addr: SocketAddr) -> io::Result<Self> {
+        TcpStream::connect(addr).map(Self::new)
+    }
+
     /// Connects from a certain local address, so that two servers see the same client port;
     /// see [`super::ReservedPort`].
     #[track_caller]

@@ -71,6 +71,7 @@ pub(crate) struct Builder {
     place: Place,
     cping: CPing,
     records_bodies: bool,
+    records: bool,
 }
 
 /// What becomes of a CPING.
@@ -124,6 +125,12 @@ impl Builder {
         self
     }
 
+    /// Remember neither requests nor packets: for hours of service.
+    pub(crate) fn forget_all(mut self) -> Self {
+        self.records = false;
+        self
+    }
+
     pub(crate) fn start(self) -> Engine {
         let (endpoint, reserved) = match self.place {
             Place::V4 => reserve(ReservedPort::v4()),
@@ -135,6 +142,7 @@ impl Builder {
             script: self.script,
             cping: self.cping,
             records_bodies: self.records_bodies,
+            records: self.records,
             seen: Mutex::default(),
             changed: Condvar::new(),
             live: Mutex::default(),
@@ -167,6 +175,7 @@ struct Shared {
     script: Arc<Script>,
     cping: CPing,
     records_bodies: bool,
+    records: bool,
     seen: Mutex<Seen>,
     changed: Condvar,
     live: Mutex<Live>,
@@ -191,6 +200,7 @@ impl Engine {
             place: Place::V4,
             cping: CPing::Answered,
             records_bodies: true,
+            records: true,
         }
     }
 
@@ -548,7 +558,9 @@ impl Conn {
     fn request(&mut self, packet: &[u8]) -> io::Result<Action> {
         let request = Request::decode(self.number, packet);
         self.owed_body = matches!(request.body(), Body::Length(_));
-        lock(&self.shared.seen).requests.push(request.clone());
+        if self.shared.records {
+            lock(&self.shared.seen).requests.push(request.clone());
+        }
         self.shared.changed.notify_all();
         let script = Arc::clone(&self.shared.script);
         let action = script(self, &request)?;
@@ -560,7 +572,7 @@ impl Conn {
     }
 
     fn record(&self, packet: &[u8], keep: bool) {
-        if keep {
+        if keep && self.shared.records {
             lock(&self.shared.seen).connections[self.number].packets.push(packet.to_vec());
         }
         self.shared.changed.notify_all();

@@ -2,6 +2,7 @@
 
 mod site;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -80,6 +81,16 @@ fn our_module() -> PathBuf {
     file
 }
 
+/// What `misc/dev asan` wants in the environment of an httpd with our module: the sanitizer's
+/// runtime, which must be there before anything else is loaded, and its options.
+fn sanitizer() -> Option<[(&'static str, OsString); 3]> {
+    Some([
+        ("LD_PRELOAD", std::env::var_os("JK_SANITIZER")?),
+        ("ASAN_OPTIONS", std::env::var_os("JK_ASAN_OPTIONS").unwrap_or_default()),
+        ("LSAN_OPTIONS", std::env::var_os("JK_LSAN_OPTIONS").unwrap_or_default()),
+    ])
+}
+
 /// Where httpd and its modules are.
 struct Install {
     program: PathBuf,
@@ -114,6 +125,9 @@ pub(crate) struct Builder {
     jk_log_level: Option<String>,
     files: Vec<(PathBuf, Vec<u8>)>,
     private: Vec<PathBuf>,
+    environment: Vec<(String, OsString)>,
+    patience: Duration,
+    wrapper: Vec<String>,
 }
 
 impl Builder {
@@ -210,6 +224,24 @@ impl Builder {
         self
     }
 
+    /// Variables that its processes are started with.
+    pub(crate) fn env(mut self, variables: impl IntoIterator<Item = (String, OsString)>) -> Self {
+        self.environment.extend(variables);
+        self
+    }
+
+    /// How long it may take until it serves; [`DEADLINE`] unless said.
+    pub(crate) fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Runs httpd under another program, given with its arguments.
+    pub(crate) fn under(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
     /// Starts it and waits until it serves. Panics with its logs if it does not.
     #[track_caller]
     pub(crate) fn start(self) -> Httpd {
@@ -223,7 +255,7 @@ impl Builder {
         // A reserved port is ours alone where reservations work as on Linux; elsewhere, and if
         // somebody asks for it by number, another one may be luckier.
         for _ in 0..5 {
-            match Site::write(&self).start() {
+            match Site::write(&self).start(self.patience) {
                 Err(refusal) if refusal.output.contains("AH00072") => {}
                 outcome => return outcome,
             }
@@ -276,6 +308,9 @@ impl Httpd {
             jk_log_level: Some("info".into()),
             files: Vec::new(),
             private: Vec::new(),
+            environment: Vec::new(),
+            patience: DEADLINE,
+            wrapper: Vec::new(),
         }
     }
 
@@ -406,6 +441,33 @@ impl Httpd {
         assert!(restarted && ended.is_none(), "no restart: {ended:?}");
     }
 
+    /// Kills the parent alone and returns the children, which go on: nobody else ends them. See
+    /// [`Httpd::start_again`].
+    pub(crate) fn kill_parent(&mut self) -> Vec<u32> {
+        // Stopped, it starts no further ones while they are counted.
+        process::signal(Target::Process(self.pid()), libc::SIGSTOP);
+        let children = self.child_pids();
+        process::signal(Target::Process(self.pid()), libc::SIGKILL);
+        self.ended = Some(self.child.wait().expect("waitpid"));
+        children
+    }
+
+    /// Starts it at the same place once it has ended.
+    #[track_caller]
+    pub(crate) fn start_again(&mut self) {
+        assert!(self.ended.is_some(), "httpd runs");
+        let before = self.error_log().matches(READY).count();
+        self.child = self.site.spawn();
+        self.ended = None;
+        let mut ended = None;
+        let ready = eventually(DEADLINE, || {
+            ended = self.child.try_wait().expect("waitpid");
+            ended.is_some() || self.error_log().matches(READY).count() > before
+        });
+        self.ended = ended;
+        assert!(ready && ended.is_none(), "no start: {ended:?}");
+    }
+
     /// Runs `httpd -t` with its configuration as it now is on disk.
     pub(crate) fn config_test(&self) -> Refusal {
         self.site.config_test()
@@ -418,7 +480,9 @@ impl Httpd {
             return status;
         }
         process::signal(Target::Process(self.pid()), libc::SIGTERM);
-        let status = process::wait(&mut self.child, Duration::from_secs(1))
+        // Who looks for leaks at its end needs longer for it.
+        let patience = Duration::from_secs(if sanitizer().is_some() { 20 } else { 1 });
+        let status = process::wait(&mut self.child, patience)
             .or_else(|| {
                 // The parent waits for a child that waits for an engine. With the child gone
                 // it cleans up after itself, which it could not do if we killed it.

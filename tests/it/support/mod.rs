@@ -1,7 +1,8 @@
 //! What a test needs to stage a scene: a web server, an engine, a client.
 //!
 //! Nothing here waits on the clock. The one loop that sleeps is [`eventually`]; everything
-//! else blocks on a socket, a child or a condition variable with a deadline.
+//! else blocks on a socket, a child or a condition variable with a deadline. Slowness that is
+//! part of a scene comes from [`dawdle`].
 
 #![allow(dead_code, reason = "a toolbox: not every test uses every tool")]
 
@@ -39,6 +40,11 @@ pub(crate) fn eventually(deadline: Duration, mut condition: impl FnMut() -> bool
         }
         std::thread::sleep(Duration::from_millis(3));
     }
+}
+
+/// Does nothing for a while: how a slow client or engine is slow. Never a way to wait for something.
+pub(crate) fn dawdle(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// Polls `condition` until it is true and panics with `what` if [`DEADLINE`] passes first.

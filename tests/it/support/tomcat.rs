@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -56,9 +56,16 @@ pub(crate) struct Builder {
     cluster: String,
     apps: Vec<(String, PathBuf)>,
     files: Vec<(String, String)>,
+    http: Option<SocketAddr>,
 }
 
 impl Builder {
+    /// Serves HTTP too, here.
+    pub(crate) fn http(mut self, addr: SocketAddr) -> Self {
+        self.http = Some(addr);
+        self
+    }
+
     /// `secret` and `secretRequired="true"`.
     pub(crate) fn secret(mut self, secret: &str) -> Self {
         self.secret = Some(secret.to_owned());
@@ -188,11 +195,21 @@ impl Builder {
             Some(route) => format!("jvmRoute=\"{route}\""),
             None => String::new(),
         };
+        let http = match self.http {
+            Some(addr) => format!(
+                "<Connector protocol=\"HTTP/1.1\" address=\"{}\" port=\"{}\" \
+                 maxThreads=\"{}\"/>\n",
+                addr.ip(),
+                addr.port(),
+                self.max_threads
+            ),
+            None => String::new(),
+        };
         format!(
             "<Server port=\"-1\">\n<Service name=\"Catalina\">\n\
              <Connector protocol=\"AJP/1.3\" {place} {secret} {timeout} {} \
              secretRequired=\"{}\" packetSize=\"{}\" tomcatAuthentication=\"{}\" \
-             maxThreads=\"{}\" minSpareThreads=\"2\"/>\n\
+             maxThreads=\"{}\" minSpareThreads=\"2\"/>\n{http}\
              <Engine name=\"Catalina\" defaultHost=\"localhost\" {route}>\n{}\n\
              <Host name=\"localhost\" appBase=\"webapps\" autoDeploy=\"false\" \
              startStopThreads=\"0\"/>\n</Engine>\n</Service>\n</Server>\n",
@@ -229,6 +246,7 @@ impl Tomcat {
             cluster: String::new(),
             apps: Vec::new(),
             files: Vec::new(),
+            http: None,
         }
     }
 

@@ -1,14 +1,16 @@
 //! What an httpd is started from: its ServerRoot, its configuration, its ports.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{Builder, Httpd, INSTALL, Module, Mpm, READY, Refusal, module_file};
+use super::{Builder, Httpd, INSTALL, Module, Mpm, READY, Refusal, module_file, sanitizer};
 use crate::support::tls::certificates;
 use crate::support::{DEADLINE, ReservedPort, eventually, process, temp_dir};
 
@@ -19,6 +21,9 @@ pub(super) struct Site {
     pub(super) main6: Option<ReservedPort>,
     pub(super) tls: Option<ReservedPort>,
     pub(super) vhosts: Vec<(String, ReservedPort)>,
+    environment: Vec<(String, OsString)>,
+    wrapper: Vec<String>,
+    module: Option<Module>,
 }
 
 impl Site {
@@ -34,6 +39,9 @@ impl Site {
                 .iter()
                 .map(|(name, _)| (name.clone(), ReservedPort::v4()))
                 .collect(),
+            environment: builder.environment.clone(),
+            wrapper: builder.wrapper.clone(),
+            module: builder.module,
         };
         for dir in ["conf", "logs", "run", "htdocs"] {
             std::fs::create_dir(site.path(dir)).expect("mkdir");
@@ -86,7 +94,14 @@ impl Site {
             let path = self.path("logs/output.log");
             File::options().append(true).create(true).open(path).expect("logs/output.log")
         };
-        let mut command = Command::new(&INSTALL.program);
+        let mut command = match self.wrapper.split_first() {
+            Some((program, args)) => {
+                let mut command = Command::new(program);
+                command.args(args).arg(&INSTALL.program);
+                command
+            }
+            None => Command::new(&INSTALL.program),
+        };
         command
             .arg("-d")
             .arg(self.root.path())
@@ -96,21 +111,30 @@ impl Site {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("LANG", "C")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output())
             .stderr(output());
+        // C mod_jk and what belongs to no module of ours are not under test.
+        if let (Some(Module::Ours), Some(sanitizer)) = (self.module, sanitizer()) {
+            command.envs(sanitizer);
+        }
         command
     }
 
-    pub(super) fn start(self) -> Result<Httpd, Refusal> {
+    pub(super) fn spawn(&self) -> Child {
         let mut command = self.command();
         command.args(["-D", "FOREGROUND"]);
         // SIGTERM lets httpd take its children along.
-        let child = process::spawn(command, libc::SIGTERM)
-            .unwrap_or_else(|error| panic!("{}: {error}", INSTALL.program.display()));
+        process::spawn(command, libc::SIGTERM)
+            .unwrap_or_else(|error| panic!("{}: {error}", INSTALL.program.display()))
+    }
+
+    pub(super) fn start(self, patience: Duration) -> Result<Httpd, Refusal> {
+        let child = self.spawn();
         let mut httpd = Httpd { site: self, child, ended: None };
         let mut ready = false;
-        eventually(DEADLINE, || {
+        eventually(patience, || {
             httpd.ended = httpd.child.try_wait().expect("waitpid");
             ready = httpd.error_log().contains(READY);
             ready || httpd.ended.is_some()
@@ -118,7 +142,7 @@ impl Site {
         match httpd.ended {
             Some(status) => Err(Refusal { status, output: httpd.all_logs() }),
             None if ready => Ok(httpd),
-            None => panic!("httpd is not ready after {DEADLINE:?}:\n{}", httpd.all_logs()),
+            None => panic!("httpd is not ready after {patience:?}:\n{}", httpd.all_logs()),
         }
     }
 

@@ -1,0 +1,193 @@
+# shellcheck shell=sh
+# What misc/dev does to look for errors that tests alone do not show, and to prove where a module comes from. Read by
+# misc/dev, which defines the functions that are not here.
+
+TARGET_ROOT=${CARGO_TARGET_DIR:-target}
+
+# nightly COMPONENT REASON: there is a nightly toolchain with the component.
+nightly() {
+    need_cargo
+    cargo +nightly --version >/dev/null 2>&1 ||
+        fail "$2 needs a nightly toolchain: rustup toolchain install nightly --profile minimal --component $1"
+    rustup component list --toolchain nightly 2>/dev/null | grep -q "^$1.*(installed)" ||
+        fail "$2 needs $1: rustup component add $1 --toolchain nightly"
+}
+
+host_triple() {
+    rustc -vV | sed -n 's/^host: //p'
+}
+
+# ---- AddressSanitizer ----------------------------------------------------------------------------------------------
+
+# Tests that have nothing for the sanitizer: they build or read packages, sources and documents, or run other modules.
+ASAN_SKIP='package:: policy:: build:: decode:: harness:: faults::guard'
+# They measure memory, which the sanitizer keeps back (its quarantine) to recognise a later use.
+ASAN_SKIP="$ASAN_SKIP grow memory"
+
+# The module under AddressSanitizer, in httpd, through the integration tests; then what it wrote. Stable Rust is enough:
+# the sanitizer's runtime must be in httpd before the module is, and gcc has it as a library.
+cmd_asan() {
+    need test
+    runtime=$(gcc -print-file-name=libasan.so)
+    [ -f "$runtime" ] || fail 'the runtime of AddressSanitizer is missing: on Debian, it comes with gcc (libasan8)'
+    triple=$(host_triple)
+    say 'Building the module with AddressSanitizer'
+    flags=CFLAGS_$(printf '%s' "$triple" | tr - _)
+    # RUSTC_BOOTSTRAP: the option has no stable name yet. The target is named so that only what is for it has the flags,
+    # not the build script.
+    env RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$TARGET_ROOT/asan" RUSTFLAGS='-Zsanitizer=address -Cforce-frame-pointers=yes' \
+        "$flags=-fsanitize=address -fno-omit-frame-pointer" \
+        cargo build --locked --lib --target "$triple" --features test-memory
+    JK_MODULE=$(cd "$TARGET_ROOT/asan/$triple/debug" && pwd -P)/libmod_jk.so
+
+    JK_SANITIZER=$runtime
+    JK_SANITIZER_REPORTS=$(mktemp -d "${TMPDIR:-/tmp}/mod_jk-asan.XXXXXX")
+    trap 'rm -rf "$JK_SANITIZER_REPORTS"' EXIT
+    trap 'exit 1' INT TERM HUP
+    chmod 1777 "$JK_SANITIZER_REPORTS" # children of httpd are another user
+    JK_ASAN_OPTIONS=log_path=$JK_SANITIZER_REPORTS/report:detect_leaks=1:detect_stack_use_after_return=1
+    JK_LSAN_OPTIONS=suppressions=$PWD/tests/data/asan/leaks.txt:print_suppressions=0
+    export JK_MODULE JK_SANITIZER JK_SANITIZER_REPORTS JK_ASAN_OPTIONS JK_LSAN_OPTIONS
+
+    say 'Proof: a use after free and a leak are reported'
+    cargo test --quiet --locked --test it -- --ignored asan::
+    asan_reports
+    say 'The tests'
+    skip=''
+    for name in $ASAN_SKIP; do
+        skip="$skip --skip $name"
+    done
+    failed=''
+    # shellcheck disable=SC2086 # a list of words
+    cargo test --locked --test it -- $skip "$@" || failed=1
+    asan_reports
+    [ -z "$failed" ] || fail 'tests failed (above); the sanitizer has reported nothing'
+    say 'No test failed, nothing was reported'
+}
+
+# Fails, and prints the reports, if there are any.
+asan_reports() {
+    count=$(find "$JK_SANITIZER_REPORTS" -type f | wc -l)
+    [ "$count" -gt 0 ] || return 0
+    cp -R "$JK_SANITIZER_REPORTS/." "$TARGET_ROOT/asan/reports"
+    find "$JK_SANITIZER_REPORTS" -type f -exec sh -c 'sort "$@" | grep "^SUMMARY" | uniq -c' sh {} +
+    find "$JK_SANITIZER_REPORTS" -type f | head -n 3 | xargs head -n 60
+    fail "the sanitizer has reported $count errors; the first are above, all are in $TARGET_ROOT/asan/reports"
+}
+
+# ---- Miri ----------------------------------------------------------------------------------------------------------
+
+# What Miri runs: everything that is neither the border to C nor the network.
+MIRI_TESTS='ajp:: config:: mapping:: shared:: status::'
+# Of these, not:
+#   proptest  hundreds of generated cases: what they reach, the tests beside them reach too
+#   files     names of real files
+#   threads   many threads and many rounds; misc/dev tsan runs these
+MIRI_SKIP='no_input proptest random generated every_byte any_ fuzz files threads'
+
+cmd_miri() {
+    nightly miri 'misc/dev miri'
+    nightly rust-src 'misc/dev miri'
+    skip=''
+    for name in $MIRI_SKIP; do
+        skip="$skip --skip $name"
+    done
+    # The clock and files are those of this machine; a run is the same every time all the same (its seed is fixed).
+    # shellcheck disable=SC2086 # lists of words
+    MIRIFLAGS="-Zmiri-disable-isolation ${MIRIFLAGS-}" CARGO_TARGET_DIR="$TARGET_ROOT/miri" \
+        cargo +nightly miri test --locked --lib -- $skip ${*:-$MIRI_TESTS}
+}
+
+# ---- ThreadSanitizer -----------------------------------------------------------------------------------------------
+
+# All that threads and processes share, and the pool. The standard library is built too: the sanitizer takes locks that it
+# does not know for none.
+TSAN_TESTS='shared:: worker:: net:: log::'
+
+cmd_tsan() {
+    nightly rust-src 'misc/dev tsan'
+    # shellcheck disable=SC2086 # a list of words
+    CARGO_TARGET_DIR="$TARGET_ROOT/tsan" RUSTFLAGS='-Zsanitizer=thread' TSAN_OPTIONS="halt_on_error=1 ${TSAN_OPTIONS-}" \
+        cargo +nightly test --locked -Zbuild-std --target "$(host_triple)" --lib -- ${*:-$TSAN_TESTS}
+}
+
+# ---- supply chain --------------------------------------------------------------------------------------------------
+
+# Ends with 2 where the database cannot be reached, which says nothing about the dependencies.
+cmd_advisories() {
+    need test
+    say 'Fetching the advisory database (github.com/rustsec/advisory-db)'
+    log=$(mktemp)
+    if ! cargo deny --locked --config .deny.toml fetch db >"$log" 2>&1; then
+        tail -n 5 "$log" >&2
+        rm -f "$log"
+        say 'The advisory database cannot be reached: NOTHING was checked. Try again where github.com can be reached'
+        exit 2
+    fi
+    rm -f "$log"
+    cargo deny --locked --config .deny.toml check --disable-fetch advisories
+}
+
+# What goes out is built twice, in directories of other names and lengths, and must be the same to the byte.
+cmd_reproducible() {
+    [ "$#" -eq 0 ] || fail 'usage: misc/dev reproducible'
+    need build
+    unset JK_MODULE
+    command -v git >/dev/null || fail 'git is missing'
+    [ -z "$(git status --porcelain)" ] || say 'What is not committed is left out'
+    SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+    export SOURCE_DATE_EPOCH
+    builds=$(mktemp -d "${TMPDIR:-/tmp}/mod_jk-reproducible.XXXXXX")
+    trap 'rm -rf "$builds"' EXIT
+    trap 'exit 1' INT TERM HUP
+    packages=dist
+    ! command -v dpkg-deb >/dev/null || packages='dist deb'
+    for place in one another/with/a/longer/name; do
+        mkdir -p "$builds/$place/source" "$builds/$place/out"
+        git archive HEAD | tar -xf - -C "$builds/$place/source"
+        for package in $packages; do
+            (unset CARGO_TARGET_DIR && cd "$builds/$place/source" && CARGO_TARGET_DIR=$builds/$place/target \
+                sh misc/dev "$package" "$builds/$place/out")
+        done
+    done
+    first=$builds/one/out
+    (cd "$first" && sha256sum -- *) >&2
+    diff -r "$first" "$builds/another/with/a/longer/name/out" >&2 || fail 'the two builds are not the same'
+    # A name of this machine would be a difference on another one.
+    module=$builds/one/target/release/libmod_jk.so
+    strip --strip-unneeded -o "$builds/module" "$module"
+    for path in "$builds" "${CARGO_HOME:-$HOME/.cargo}"; do
+        ! grep -qaF "$path" "$builds/module" || fail "the module names $path"
+    done
+    say 'Two builds in different directories are identical'
+}
+
+# sbom FILE: what the module is made of, as CycloneDX 1.5. Only what is linked into it: no build or test dependencies. The
+# same Cargo.lock gives the same bytes, so there is neither a time nor a random number in it.
+sbom() {
+    need_cargo
+    cargo tree --locked --quiet --edges normal,no-proc-macro --no-default-features --target "$(host_triple)" \
+        --prefix none --no-dedupe --format '{p}|{l}' >"$1.tree"
+    {
+        printf '{\n  "bomFormat": "CycloneDX",\n  "specVersion": "1.5",\n  "version": 1,\n  "metadata": {\n'
+        printf '    "component": {"type": "library", "bom-ref": "mod_jk", "name": "mod_jk", "version": "%s",\n' "$(package_version)"
+        printf '      "licenses": [{"expression": "Apache-2.0"}]}\n  },\n  "components": [\n'
+        # The first line is the module itself.
+        sed -e 1d -e 's/ (proc-macro)//' -e 's/ (\*)//' "$1.tree" | LC_ALL=C sort -u | while IFS='|' read -r crate licence; do
+            name=${crate% v*}
+            version=${crate##* v}
+            sum=$(awk -v name="name = \"$name\"" -v version="version = \"$version\"" \
+                '$0 == name { found = 1; next } found && $1 == "version" { found = ($0 == version) }
+                 found && $1 == "checksum" { gsub("\"", "", $3); print $3; exit }' Cargo.lock)
+            printf '    {"type": "library", "bom-ref": "%s@%s", "name": "%s", "version": "%s",\n' "$name" "$version" "$name" "$version"
+            printf '      "purl": "pkg:cargo/%s@%s",\n' "$name" "$version"
+            printf '      "hashes": [{"alg": "SHA-256", "content": "%s"}],\n' "$sum"
+            # The slash is an old way to say OR.
+            printf '      "licenses": [{"expression": "%s"}]},\n' "$(printf '%s' "$licence" | sed 's|\([^ ]\)/\([^ ]\)|\1 OR \2|g')"
+        done
+        rust=$(rustc -vV | sed -n 's/^release: //p')
+        printf '    {"type": "library", "bom-ref": "rust-std@%s", "name": "rust-std", "version": "%s",\n' "$rust" "$rust"
+        printf '      "licenses": [{"expression": "MIT OR Apache-2.0"}]}\n  ]\n}\n'
+    } >"$1"
+    rm -f "$1.tree"
+}

@@ -1,0 +1,4 @@
+//! Modules: src/worker/balancer/sticky.rs
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::session(data));

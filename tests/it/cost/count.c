@@ -1,0 +1,95 @@
+/* Counts what the code of one module asks the C library for: system calls, and memory. It is preloaded into
+   httpd; the counts are in a file that all of its processes share. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+struct counts {
+    unsigned long calls, allocations;
+};
+
+static struct counts *counts;
+static const char *module;
+
+__attribute__((constructor)) static void map_counts(void)
+{
+    const char *file = getenv("JK_COUNTS");
+    int fd = file ? open(file, O_RDWR) : -1;
+    void *map = MAP_FAILED;
+
+    module = getenv("JK_COUNTED");
+    if (fd >= 0) {
+        map = mmap(NULL, sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        close(fd);
+    }
+    if (module && map != MAP_FAILED)
+        counts = map;
+}
+
+static void count(unsigned long *what, void *caller)
+{
+    Dl_info from;
+
+    if (counts && dladdr(caller, &from) && from.dli_fname && strcmp(from.dli_fname, module) == 0)
+        __atomic_add_fetch(what, 1, __ATOMIC_RELAXED);
+}
+
+#define COUNTED(what, type, name, parameters, arguments)                \
+    type name parameters                                                \
+    {                                                                   \
+        static type (*next) parameters;                                 \
+        if (counts)                                                     \
+            count(&counts->what, __builtin_return_address(0));          \
+        if (!next)                                                      \
+            next = (type (*) parameters) dlsym(RTLD_NEXT, #name);       \
+        return next arguments;                                          \
+    }
+
+COUNTED(calls, int, poll, (struct pollfd * fds, nfds_t n, int timeout), (fds, n, timeout))
+COUNTED(calls, ssize_t, recv, (int fd, void *buf, size_t n, int flags), (fd, buf, n, flags))
+COUNTED(calls, ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags))
+COUNTED(calls, ssize_t, read, (int fd, void *buf, size_t n), (fd, buf, n))
+COUNTED(calls, ssize_t, readv, (int fd, const struct iovec *parts, int n), (fd, parts, n))
+COUNTED(calls, ssize_t, send, (int fd, const void *buf, size_t n, int flags), (fd, buf, n, flags))
+COUNTED(calls, ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags))
+COUNTED(calls, ssize_t, write, (int fd, const void *buf, size_t n), (fd, buf, n))
+COUNTED(calls, ssize_t, writev, (int fd, const struct iovec *parts, int n), (fd, parts, n))
+COUNTED(calls, int, setsockopt, (int fd, int level, int name, const void *value, socklen_t n),
+        (fd, level, name, value, n))
+COUNTED(calls, int, getsockopt, (int fd, int level, int name, void *value, socklen_t *n),
+        (fd, level, name, value, n))
+COUNTED(calls, int, close, (int fd), (fd))
+COUNTED(allocations, int, posix_memalign, (void **memory, size_t alignment, size_t n), (memory, alignment, n))
+
+/* dlsym may itself ask for memory, so these take the C library's other names. */
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *memory, size_t n);
+
+void *malloc(size_t n)
+{
+    if (counts)
+        count(&counts->allocations, __builtin_return_address(0));
+    return __libc_malloc(n);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    if (counts)
+        count(&counts->allocations, __builtin_return_address(0));
+    return __libc_calloc(n, size);
+}
+
+void *realloc(void *memory, size_t n)
+{
+    if (counts)
+        count(&counts->allocations, __builtin_return_address(0));
+    return __libc_realloc(memory, n);
+}
