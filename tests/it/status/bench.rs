@@ -1,7 +1,7 @@
 //! How long a large status page takes: numbers to look at, no verdict. With the module of a release:
 //! `JK_MODULE=target/release/libmod_jk.so cargo test --test it -- --ignored --nocapture status::bench`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::engine;
@@ -15,8 +15,8 @@ const ROUNDS: usize = 41;
 /// Requests of a part, alone or beside the page, and how often each part comes.
 const PART: usize = 400;
 const TURNS: usize = 10;
-/// Time between two pages.
-const PACE: Duration = Duration::from_millis(50);
+/// Requests from one page to the next.
+const APART: usize = 50;
 
 fn start(module: Module, engine: &Engine) -> Httpd {
     let mut workers = String::from("worker.st.type=status\nworker.list=st\n");
@@ -71,10 +71,11 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// Times of requests until it is over.
-fn requests(httpd: &Httpd, count: usize) -> Vec<Duration> {
+/// Times of requests; `before` is called with the number of each.
+fn requests(httpd: &Httpd, before: impl Fn(usize)) -> Vec<Duration> {
     let mut client = Client::connect(httpd.addr());
-    let ask = |_| {
+    let ask = |at| {
+        before(at);
         let begin = Instant::now();
         client.send(b"GET /b0/x/10 HTTP/1.1\r\nHost: x\r\n\r\n").expect("sent");
         if client.try_read_response("GET").is_err() {
@@ -83,7 +84,7 @@ fn requests(httpd: &Httpd, count: usize) -> Vec<Duration> {
         }
         Some(begin.elapsed())
     };
-    (0..count).filter_map(ask).collect()
+    (0..PART).filter_map(ask).collect()
 }
 
 #[test]
@@ -108,23 +109,26 @@ fn pages_of_a_thousand_members() {
             println!("{our}, {what}: {here:?}, C's {their} {there:?}, ratio {ratio:.2}");
         }
     }
-    // Requests alone, and while pages are asked for at the same pace of both: a faster page must not
-    // be asked for more often. By turns, as other programs may be busy for a while.
+    // Requests alone, and with a page for every so many of them: a faster page must not be asked for
+    // more often. By turns, as other programs may be busy for a while.
     let mut times: [[Vec<Duration>; 2]; 2] = Default::default();
     for _ in 0..TURNS {
         for (httpd, times) in [&ours, &theirs].into_iter().zip(&mut times) {
-            times[0].extend(requests(httpd, PART));
-            let over = AtomicBool::new(false);
+            times[0].extend(requests(httpd, |_| {}));
+            let (ask, asked) = mpsc::channel();
             std::thread::scope(|scope| {
                 scope.spawn(|| {
-                    while !over.load(Ordering::Relaxed) {
-                        let next = Instant::now() + PACE;
+                    for () in asked {
                         Client::connect(httpd.addr()).get("/jk");
-                        std::thread::sleep(next.saturating_duration_since(Instant::now()));
                     }
                 });
-                times[1].extend(requests(httpd, PART));
-                over.store(true, Ordering::Relaxed);
+                let beside = |at| {
+                    if at % APART == 0 {
+                        ask.send(()).expect("a reader");
+                    }
+                };
+                times[1].extend(requests(httpd, beside));
+                drop(ask);
             });
         }
     }
