@@ -7,6 +7,7 @@
 //! `recovery_options` that no line sets count as 0, and changing them to 0 leaves them unset.
 #![forbid(unsafe_code)]
 
+use std::collections::HashSet;
 use std::fmt;
 
 use thiserror::Error;
@@ -164,8 +165,10 @@ impl fmt::Display for Overruled {
 /// No member.
 const NO_MEMBER: u16 = u16::MAX;
 
-/// Changes as bytes for [`decode`]. Values and members beyond what a configuration can have are
-/// left out.
+/// Most bytes of a value that is kept.
+const MOST_VALUE: usize = u8::MAX as usize;
+
+/// Changes as bytes for [`decode`]. [`merge`] has refused all that do not fit.
 pub fn encode(edits: &[Stored]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for Stored { member, key, value, file } in edits {
@@ -245,24 +248,31 @@ pub fn merge(
     let mut refusals = Vec::new();
     let mut edits = with_domains(&before, edits);
     edits.sort_by_key(|edit| (edit.member, edit.key));
-    for Edit { member, key, value: text } in &edits {
+    // A form sends all of its fields.
+    let is_new = |edit: &&Edit| value(&before, edit.member, edit.key).as_ref() != Some(&edit.value);
+    // What the file says needs no other reason, even where it stands for nothing being set.
+    let (taken_back, others): (Vec<&Edit>, Vec<&Edit>) = edits
+        .iter()
+        .filter(is_new)
+        .partition(|edit| value(file, edit.member, edit.key).as_ref() == Some(&edit.value));
+    if !taken_back.is_empty() {
+        let taken_back: HashSet<_> =
+            taken_back.iter().map(|edit| (edit.member, edit.key)).collect();
+        stored.retain(|known| !taken_back.contains(&(known.member, known.key)));
+        scratch = effective(file, &stored);
+    }
+    for Edit { member, key, value: text } in others {
         let (member, key) = (*member, *key);
-        if value(&before, member, key).as_ref() == Some(text) {
-            // A form sends all of its fields.
-            continue;
-        }
-        // What the file says needs no other reason, even where it stands for nothing being set.
-        if value(file, member, key).as_ref() == Some(text) {
-            stored.retain(|known| (known.member, known.key) != (member, key));
-            scratch = effective(file, &stored);
-            continue;
-        }
         if let Err(why) = set(&mut scratch, member, key, text) {
             refusals.push(Refusal { member, key, why });
             continue;
         }
         let Some(new) = value(&scratch, member, key) else { continue };
         let Some(in_file) = value(file, member, key) else { continue };
+        if let Some(why) = no_room(member, [&new, &in_file]) {
+            refusals.push(Refusal { member, key, why });
+            continue;
+        }
         stored.retain(|known| (known.member, known.key) != (member, key));
         if new != in_file {
             stored.push(Stored { member, key, value: new, file: in_file });
@@ -284,6 +294,20 @@ pub fn merge(
         }
     }
     Ok(Merged { stored, changes, config })
+}
+
+/// Why a change cannot be kept: it is one that [`encode`] has no room for.
+fn no_room(member: Option<usize>, values: [&[u8]; 2]) -> Option<String> {
+    let longest = values.map(<[u8]>::len).into_iter().max().unwrap_or_default();
+    if longest > MOST_VALUE {
+        return Some(format!(
+            "a value of {longest} bytes cannot be kept, the limit is {MOST_VALUE}; change it in the file"
+        ));
+    }
+    let is_too_far = member.is_some_and(|place| place >= usize::from(NO_MEMBER));
+    is_too_far.then(|| {
+        format!("only the first {NO_MEMBER} members can be changed; change it in the file")
+    })
 }
 
 /// The changes, and those that follow from them: a route with a dot gives a member without a domain

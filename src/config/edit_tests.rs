@@ -22,6 +22,42 @@ fn edit(member: Option<usize>, key: Key, value: &str) -> Edit {
     Edit { member, key, value: value.into() }
 }
 
+#[test]
+fn what_cannot_be_kept_is_refused_and_not_forgotten() {
+    let long = [b'x'; 256];
+    for (member, value, why) in [
+        (Some(65_534), &long[..255], None),
+        (None, &long[..255], None),
+        (None, &long[..], Some("a value of 256 bytes cannot be kept, the limit is 255; ")),
+        (Some(65_535), &b"x"[..], Some("only the first 65535 members can be changed; ")),
+    ] {
+        for values in [[value, b""], [b"", value]] {
+            let found = no_room(member, values);
+            assert_eq!(
+                found.as_deref().map(|text| text.starts_with(why.unwrap())),
+                why.map(|_| true)
+            );
+            // What is not refused is kept.
+            let [value, file] = values.map(<[u8]>::to_vec);
+            let stored = [Stored { member, key: Key::Route, value, file }];
+            assert_eq!(decode(&encode(&stored)) == stored, found.is_none());
+        }
+    }
+}
+
+#[test]
+fn taking_many_changes_back_leaves_the_file_and_the_others() {
+    let file = lb();
+    let change = [edit(Some(0), Key::Lbfactor, "5"), edit(Some(1), Key::Lbfactor, "6")];
+    let changed = merge(&file, Vec::new(), &change).unwrap().stored;
+    let back = [edit(Some(0), Key::Lbfactor, "1"), edit(Some(0), Key::Distance, "2")];
+    let merged = merge(&file, changed, &back).unwrap();
+    assert_eq!(merged.changes.len(), 2);
+    let shown = |member, key| values(&merged.config, Some(member), key);
+    assert_eq!((shown(0, Key::Lbfactor), shown(0, Key::Distance)), ("1".into(), "2".into()));
+    assert_eq!((shown(1, Key::Lbfactor), merged.stored.len()), ("6".into(), 2));
+}
+
 fn values(config: &WorkerConfig, member: Option<usize>, key: Key) -> String {
     String::from_utf8(value(config, member, key).unwrap()).unwrap()
 }

@@ -14,16 +14,17 @@ use super::response::Output;
 use super::server::{Child, Running, Runtime, WorkerSet, unix_time};
 use super::service::HttpdRequest;
 use super::translate::hook;
-use crate::config::edit::{self, Key};
+use crate::config::edit;
 use crate::config::status::StatusConfig;
 use crate::config::{WorkerConfig, WorkerName};
 use crate::host::{Facts, Request as _, ResponseError};
 use crate::jk_log;
 use crate::log::Level;
 use crate::mapping::{LiveTable, Lookup, Table, normalize};
+use crate::shared::edits::BoardError;
 use crate::shared::{BalancerState, Memory as _, WorkerState};
 use crate::status::action::Action;
-use crate::status::answer::{Asked, Changed, Entry, Mapped, Setting, Source, answer};
+use crate::status::answer::{Asked, Changed, Entry, Mapped, NotDone, Setting, Source, answer};
 use crate::status::origin::Browser;
 use crate::status::section::write;
 use crate::status::snapshot::{Balancer, Change, Engine, Head, Map, Member, Snapshot};
@@ -281,15 +282,6 @@ impl<'a> View<'a> {
         })
     }
 
-    /// The settings of a worker that hold now.
-    fn config(&self, worker: &WorkerName) -> Option<WorkerConfig> {
-        Some(match self.running(worker)? {
-            Running::Ajp13(live) => live.config(),
-            Running::Balancer(live) => live.config(),
-            Running::Status => return None,
-        })
-    }
-
     /// The settings of a worker as its file has them.
     fn file(&self, worker: &WorkerName) -> Option<&WorkerConfig> {
         Some(match self.running(worker)? {
@@ -319,7 +311,7 @@ impl<'a> View<'a> {
         &self,
         worker: &WorkerName,
         result: Result<Vec<edit::Change>, EditError>,
-    ) -> Result<Vec<Changed>, Vec<String>> {
+    ) -> Result<Vec<Changed>, NotDone> {
         let name = |place: Option<usize>| place.and_then(|place| self.member(worker, place));
         match result {
             Ok(changes) => Ok(changes
@@ -336,9 +328,10 @@ impl<'a> View<'a> {
                     Some(member) => format!("{member}: {refusal}"),
                     None => refusal.to_string(),
                 };
-                Err(refusals.iter().map(text).collect())
+                Err(NotDone::Refused(refusals.iter().map(text).collect()))
             }
-            Err(e) => Err(vec![e.to_string()]),
+            Err(e @ EditError::NotKept(BoardError::Occupied)) => Err(NotDone::Busy(e.to_string())),
+            Err(e) => Err(NotDone::Refused(vec![e.to_string()])),
         }
     }
 }
@@ -426,8 +419,12 @@ impl Source for View<'_> {
         settings
     }
 
-    fn value(&self, worker: &WorkerName, member: Option<usize>, key: Key) -> Option<Vec<u8>> {
-        edit::value(&self.config(worker)?, member, key)
+    fn config(&self, worker: &WorkerName) -> Option<WorkerConfig> {
+        Some(match self.running(worker)? {
+            Running::Ajp13(live) => live.config(),
+            Running::Balancer(live) => live.config(),
+            Running::Status => return None,
+        })
     }
 
     fn secret(&self) -> (u64, u64) {
@@ -436,8 +433,9 @@ impl Source for View<'_> {
         (a, b)
     }
 
-    fn act(&self, worker: &WorkerName, action: &Action) -> Result<Vec<Changed>, Vec<String>> {
-        let Some(running) = self.running(worker) else { return Err(Vec::new()) };
+    fn act(&self, worker: &WorkerName, action: &Action) -> Result<Vec<Changed>, NotDone> {
+        let refused = |why: String| NotDone::Refused(vec![why]);
+        let Some(running) = self.running(worker) else { return Err(NotDone::Refused(Vec::new())) };
         let now = self.head.now;
         match (action, running) {
             (Action::Update(edits), Running::Ajp13(live)) => {
@@ -457,14 +455,14 @@ impl Source for View<'_> {
             }
             (Action::Recover(member), Running::Balancer(live)) => {
                 live.recover(*member, now).map_err(|state| {
-                    vec![format!("the member is not in error, its state is {}", state.text())]
+                    refused(format!("the member is not in error, its state is {}", state.text()))
                 })?;
                 let sentence = "the next request tests the member";
                 self.log_done("member_recovers", sentence, worker, Some(*member));
                 Ok(Vec::new())
             }
             (_, Running::Ajp13(_) | Running::Status) => {
-                Err(vec!["the worker has no members".to_owned()])
+                Err(refused("the worker has no members".to_owned()))
             }
         }
     }

@@ -10,6 +10,7 @@ use std::fmt;
 use std::ptr;
 
 use super::edits::{self, Board};
+use super::journal::Change;
 use super::{Layout, Memory, State, positions};
 use crate::config::balancer::BalanceMethod;
 use crate::config::edit::{self, Overruled, Stored};
@@ -167,7 +168,33 @@ pub fn carry(old: Generation<'_>, new: Generation<'_>, process: u32) -> Carried 
         align_load(known, balancer, at, &before, new.memory);
     }
     carry_edits(old, new, process, &mut carried);
+    if !is_shared {
+        carry_changes(old, new, &before_in_order, &now);
+    }
     carried
+}
+
+/// Keeps what is told of the past of members that there still are.
+fn carry_changes(
+    old: Generation<'_>,
+    new: Generation<'_>,
+    before: &[Engine<'_>],
+    now: &[Engine<'_>],
+) {
+    fn members<'e, 'c>(engines: &'e [Engine<'c>]) -> impl Iterator<Item = &'e Engine<'c>> {
+        engines.iter().filter(|engine| engine.balancer.is_some())
+    }
+    let names: HashMap<_, _> =
+        members(before).map(|engine| (engine.at.members, engine.name())).collect();
+    let places: HashMap<_, _> =
+        members(now).map(|engine| (engine.name(), engine.at.members)).collect();
+    for change in old.memory.common().journal.changes().iter().rev() {
+        let place = names.get(&change.member).and_then(|name| places.get(name));
+        if let Some(member) = place {
+            let Change { time, from, to, cause, .. } = *change;
+            new.memory.common().journal.write(time, *member, from, to, cause);
+        }
+    }
 }
 
 /// Keeps the changes that were made at run time, where they still hold.

@@ -88,6 +88,25 @@ fn records_are_found_by_name() {
 }
 
 #[test]
+fn what_is_told_of_the_past_goes_on_under_the_same_names() {
+    let old = [lb("one", &["a", "b"]), ajp("x", 1), lb("two", &["a"])];
+    let new = [ajp("y", 1), lb("two", &["z", "a"]), lb("one", &["b"])];
+    let from = memory(&old);
+    for (time, member) in [(1, 0), (2, 1), (3, 2), (4, 1), (5, 99)] {
+        from.common().journal.write(time, member, State::Ok, State::Error, "time");
+    }
+    let (_, to) = carry_all(&old, &new, &from);
+    let told: Vec<_> = to.common().journal.changes().iter().map(|c| (c.time, c.member)).collect();
+    assert_eq!(told, [(4, 2), (3, 1), (2, 2)], "one.b, two.a, one.b");
+    let first = to.common().journal.changes()[0];
+    assert_eq!((first.from, first.to, first.cause), (State::Ok, State::Error, "time"));
+    // In the same memory nothing is told twice.
+    let at = |workers| Generation { workers, memory: &from };
+    carry(at(&old), at(&old), 1);
+    assert_eq!(from.common().journal.changes().len(), 5);
+}
+
+#[test]
 fn edits_without_an_engine_have_their_place_as_well() {
     let (mut old, mut new) = ([lb("empty", &[]), ajp("x", 1)], [ajp("x", 1), lb("empty", &[])]);
     assert!(!has_same_records(&old, &new));

@@ -9,9 +9,8 @@ use super::origin::{Browser, is_token, token};
 use super::query::{Command, Format, Options, Query};
 use super::snapshot::{Balancer, Engine, Head, Map, Member, Snapshot};
 use super::{html, json, prometheus, properties, text, xml};
-use crate::config::WorkerName;
-use crate::config::edit::Key;
 use crate::config::status::StatusConfig;
+use crate::config::{WorkerConfig, WorkerName};
 
 /// As it presents itself.
 pub const VERSION: &str = concat!("mod_jk/", env!("CARGO_PKG_VERSION"));
@@ -33,8 +32,8 @@ pub trait Source {
     /// What becomes of a request for a decoded path, in each server that has rules.
     fn lookup(&self, path: &[u8]) -> Vec<Mapped<'_>>;
 
-    /// A setting of a worker or of one of its members that can be changed, as text.
-    fn value(&self, worker: &WorkerName, member: Option<usize>, key: Key) -> Option<Vec<u8>>;
+    /// What a worker runs with.
+    fn config(&self, worker: &WorkerName) -> Option<WorkerConfig>;
 
     /// Numbers that only the processes of this httpd know.
     fn secret(&self) -> (u64, u64);
@@ -42,8 +41,17 @@ pub trait Source {
     /// Does something to a worker, all of it or nothing, and logs it.
     ///
     /// # Errors
-    /// All reasons why nothing was done.
-    fn act(&self, worker: &WorkerName, action: &Action) -> Result<Vec<Changed>, Vec<String>>;
+    /// [`NotDone`], with all reasons.
+    fn act(&self, worker: &WorkerName, action: &Action) -> Result<Vec<Changed>, NotDone>;
+}
+
+/// Why nothing was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotDone {
+    /// What was asked for makes no sense, for all these reasons.
+    Refused(Vec<String>),
+    /// It makes sense and may go well the next time.
+    Busy(String),
 }
 
 /// A setting that was changed.
@@ -455,17 +463,21 @@ fn change<'a>(
         Ok(Found::Engine(engine)) => (&engine.config.name, Subject::Engine),
         Err(problem) => return Document::refused(problem),
     };
-    let done = action(command, query, subject).map_err(|why| vec![why]);
+    let done = action(command, query, subject).map_err(|why| NotDone::Refused(vec![why]));
     match done.and_then(|action| source.act(worker, &action)) {
         Ok(changed) => Document { shown: None, changed: Some(changed), problem: None },
-        Err(reasons) => {
+        Err(why) => {
+            let (status, reasons) = match why {
+                NotDone::Refused(reasons) => (400, reasons.join("; ")),
+                NotDone::Busy(reason) => (503, reason),
+            };
             let failed = match command {
                 Command::Update => "Update failed",
                 Command::Reset => "Reset failed",
                 _ => "Marking worker for recovery failed",
             };
-            let message = Cow::Owned(format!("{failed}: {}", reasons.join("; ")));
-            Document::refused(Problem { status: 400, message })
+            let message = Cow::Owned(format!("{failed}: {reasons}"));
+            Document::refused(Problem { status, message })
         }
     }
 }

@@ -72,11 +72,16 @@ pub(super) fn is_attribute_name(key: &[u8]) -> bool {
     key.first().is_some_and(is_start) && key.iter().all(is_part) && key != b"xmlns"
 }
 
-/// As a string of JSON, with its quotes.
-pub(super) fn json(bytes: &[u8]) -> String {
+/// Adds a string of JSON, with its quotes.
+pub(super) fn json(escaped: &mut String, bytes: &[u8]) {
     let text = unicode(bytes);
-    let mut escaped = String::with_capacity(text.len().saturating_add(2));
     escaped.push('"');
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"\\<".contains(&byte) || byte == b' ';
+    if text.bytes().all(is_plain) {
+        escaped.push_str(&text);
+        escaped.push('"');
+        return;
+    }
     for c in text.chars() {
         match c {
             '"' => escaped.push_str("\\\""),
@@ -89,7 +94,6 @@ pub(super) fn json(bytes: &[u8]) -> String {
         }
     }
     escaped.push('"');
-    escaped
 }
 
 /// As the value of a label of Prometheus, without its quotes.
@@ -122,20 +126,23 @@ pub(super) fn text(into: &mut Vec<u8>, bytes: &[u8], is_quoted: bool) {
     into.push(b'"');
 }
 
-/// As the value of a property.
-pub(super) fn property_value(bytes: &[u8]) -> Vec<u8> {
-    property(bytes, |at, byte| at == 0 && byte == b' ')
+/// Adds the value of a property.
+pub(super) fn property_value(into: &mut Vec<u8>, bytes: &[u8]) {
+    property(into, bytes, |at, byte| at == 0 && byte == b' ');
 }
 
-/// As the key of a property, or a part of it.
-pub(super) fn property_key(bytes: &[u8]) -> Vec<u8> {
-    property(bytes, |at, byte| {
+/// Adds the key of a property, or a part of it.
+pub(super) fn property_key(into: &mut Vec<u8>, bytes: &[u8]) {
+    property(into, bytes, |at, byte| {
         matches!(byte, b' ' | b'=' | b':') || at == 0 && matches!(byte, b'#' | b'!')
-    })
+    });
 }
 
-fn property(bytes: &[u8], is_special: impl Fn(usize, u8) -> bool) -> Vec<u8> {
-    let mut escaped = Vec::with_capacity(bytes.len());
+fn property(escaped: &mut Vec<u8>, bytes: &[u8], is_special: impl Fn(usize, u8) -> bool) {
+    if bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_./,".contains(byte)) {
+        escaped.extend_from_slice(bytes);
+        return;
+    }
     for (at, byte) in bytes.iter().enumerate() {
         match byte {
             b'\n' => escaped.extend(b"\\n"),
@@ -147,7 +154,6 @@ fn property(bytes: &[u8], is_special: impl Fn(usize, u8) -> bool) -> Vec<u8> {
             byte => escaped.push(*byte),
         }
     }
-    escaped
 }
 
 #[cfg(test)]
@@ -165,6 +171,12 @@ mod tests {
 
     #[test]
     fn other_formats_too() {
+        let json = |bytes: &[u8]| {
+            let mut into = String::new();
+            json(&mut into, bytes);
+            into
+        };
+        assert_eq!(json(b"plain text"), "\"plain text\"");
         assert_eq!(json(b"a\"\\\n</script>\x01\xff"), r#""a\"\\\u000a\u003c/script>\u0001\\xff""#);
         assert_eq!(label(b"a\"\\\n\xff"), r#"a\"\\\n\\xff"#);
         let text = |bytes: &[u8], is_quoted| {
@@ -176,8 +188,11 @@ mod tests {
         assert_eq!(text(b"node 1", true), b"x=\"node 1\"");
         assert_eq!(text(b"a \"b\"\n", false), br#"x="a \"b\"\x0a""#);
         assert_eq!(text(b"a b", false), b"x=\"a b\"");
-        assert_eq!(property_value(b" a=b\\c\n\0"), br"\ a=b\\c\n\u0000");
-        assert_eq!(property_key(b"#a b=c:d"), br"\#a\ b\=c\:d");
+        let mut property = Vec::new();
+        property_key(&mut property, b"#a b=c:d");
+        property.push(b'=');
+        property_value(&mut property, b" a=b\\c\n\0");
+        assert_eq!(property, br"\#a\ b\=c\:d=\ a=b\\c\n\u0000");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::escape::{markup, unicode};
 use super::html::{Context, hidden};
 use super::snapshot::Balancer;
 use crate::config::WorkerName;
-use crate::config::edit::Key;
+use crate::config::edit::{self, Key};
 
 /// The words of a setting that has a few only.
 fn words(key: Key) -> &'static [&'static str] {
@@ -113,11 +113,12 @@ impl Context<'_> {
         let name = member
             .and_then(|(balancer, place)| balancer.members.get(place))
             .map(|member| member.name());
+        let Some(config) = source.config(worker) else { return };
         self.begin(body, worker, name);
         for (title, parameters) in parts {
             let _ = write!(body, "<h3>{title}</h3>\n<div class=\"fields\">");
             for (parameter, key, label) in *parameters {
-                let Some(value) = source.value(worker, place, *key) else { continue };
+                let Some(value) = edit::value(&config, place, *key) else { continue };
                 field(body, parameter, *key, label, &value);
             }
             body.push_str("</div>\n");
@@ -139,11 +140,12 @@ impl Context<'_> {
             self.choice(body, name);
             return;
         };
+        let Some(config) = source.config(name) else { return };
         self.begin(body, name, None);
         hidden(body, "att", parameter.as_bytes());
         let _ = write!(body, "<h3>{label}</h3>\n<div class=\"fields\">");
         for (place, member) in balancer.members.iter().enumerate() {
-            let Some(value) = source.value(name, Some(place), key) else { continue };
+            let Some(value) = edit::value(&config, Some(place), key) else { continue };
             let member = unicode(member.name().as_bytes());
             field(body, &format!("val{place}"), key, &member, &value);
         }

@@ -17,11 +17,13 @@
 //! Buckets are cumulative.
 #![forbid(unsafe_code)]
 
+use std::fmt::{Display, Write as _};
+
 use super::answer::{Document, Part, Shown, VERSION};
 use super::escape::json as string;
 use super::fields::{self, Field, Kind};
 use super::prometheus::seconds;
-use super::snapshot::{Engine, Judgement, Snapshot};
+use super::snapshot::{Balancer, Engine, Judgement, Member, Snapshot};
 use crate::config::WorkerName;
 use crate::config::status::StatusConfig;
 use crate::shared::latency::BOUNDS;
@@ -29,146 +31,191 @@ use crate::shared::latency::BOUNDS;
 /// Changes when something changes its meaning or goes away.
 const SCHEMA: u32 = 1;
 
+/// Writes values one after the other. What stands last tells whether a comma comes first, as no value
+/// ends with what begins one.
+struct Writer {
+    text: String,
+    /// The bounds of latency buckets as they are written.
+    bounds: Vec<String>,
+}
+
+impl Writer {
+    fn comma(&mut self) {
+        if !self.text.ends_with(['{', '[']) && !self.text.is_empty() {
+            self.text.push(',');
+        }
+    }
+
+    fn key(&mut self, name: &str) {
+        self.comma();
+        for part in ["\"", name, "\":"] {
+            self.text.push_str(part);
+        }
+    }
+
+    /// A member of an object that is written as it is: a number or a word.
+    fn plain(&mut self, name: &str, value: impl Display) {
+        self.key(name);
+        // Writing to a String cannot fail.
+        let _ = write!(self.text, "{value}");
+    }
+
+    fn string(&mut self, name: &str, value: &[u8]) {
+        self.key(name);
+        string(&mut self.text, value);
+    }
+
+    fn fields(&mut self, fields: &[Field<'_>]) {
+        for Field { name, value, kind, .. } in fields {
+            match kind {
+                Kind::Text => self.string(name, value),
+                Kind::Number => {
+                    self.key(name);
+                    self.text.push_str(&String::from_utf8_lossy(value));
+                }
+                Kind::Switch => self.plain(name, **value == *b"True"),
+            }
+        }
+    }
+
+    /// An object; with an empty name, one of an array.
+    fn object(&mut self, name: &str, members: impl FnOnce(&mut Self)) {
+        match name {
+            "" => self.comma(),
+            name => self.key(name),
+        }
+        self.text.push('{');
+        members(self);
+        self.text.push('}');
+    }
+
+    /// An array of objects.
+    fn array<T>(
+        &mut self,
+        name: &str,
+        values: impl IntoIterator<Item = T>,
+        mut members: impl FnMut(&mut Self, T),
+    ) {
+        self.key(name);
+        self.text.push('[');
+        for value in values {
+            self.object("", |writer| members(writer, value));
+        }
+        self.text.push(']');
+    }
+}
+
 /// The whole document.
 pub(super) fn write(status: &StatusConfig, document: &Document<'_>) -> Vec<u8> {
+    let bounds = BOUNDS.iter().map(|bound| seconds(bound.saturating_mul(1000)));
+    let bounds = bounds.chain(["null".to_owned()]).collect();
+    let mut writer = Writer { text: String::new(), bounds };
     let (kind, message) = document.result();
-    let result = object([text("type", kind.as_bytes()), text("message", message.as_bytes())]);
-    let mut all = vec![member("schema", SCHEMA), member("result", result)];
-    if let Some(shown) = &document.shown {
-        all.push(member("server", server(shown)));
+    writer.object("", |all| {
+        all.plain("schema", SCHEMA);
+        all.object("result", |result| {
+            result.string("type", kind.as_bytes());
+            result.string("message", message.as_bytes());
+        });
+        let Some(shown) = &document.shown else { return };
+        all.object("server", |writer| server(writer, shown));
         if let Some(part) = shown.workers() {
-            all.extend(workers(status, &part));
+            workers(all, status, &part);
         }
         if let Shown::Configuration { entries, .. } = shown {
-            let entries = entries.iter().map(|entry| {
-                let source = text("source", entry.place.as_bytes());
-                object([text("key", entry.key), text("value", entry.value), source])
+            all.array("configuration", entries, |one, entry| {
+                one.string("key", entry.key);
+                one.string("value", entry.value);
+                one.string("source", entry.place.as_bytes());
             });
-            all.push(member("configuration", array(entries)));
         }
-    }
-    let mut body = object(all).into_bytes();
-    body.push(b'\n');
-    body
+    });
+    writer.text.push('\n');
+    writer.text.into_bytes()
 }
 
-fn member(name: &str, value: impl ToString) -> String {
-    format!("\"{name}\":{}", value.to_string())
-}
-
-fn text(name: &str, value: &[u8]) -> String {
-    member(name, string(value))
-}
-
-fn object(members: impl IntoIterator<Item = String>) -> String {
-    let members: Vec<String> = members.into_iter().collect();
-    format!("{{{}}}", members.join(","))
-}
-
-fn array(values: impl IntoIterator<Item = String>) -> String {
-    let values: Vec<String> = values.into_iter().collect();
-    format!("[{}]", values.join(","))
-}
-
-fn field(field: &Field<'_>) -> String {
-    match field.kind {
-        Kind::Text => text(field.name, &field.value),
-        Kind::Number => member(field.name, String::from_utf8_lossy(&field.value)),
-        Kind::Switch => member(field.name, *field.value == *b"True"),
-    }
-}
-
-fn server(shown: &Shown<'_>) -> String {
+fn server(writer: &mut Writer, shown: &Shown<'_>) {
     let head = shown.head();
-    object([
-        text("name", head.server_name),
-        member("port", head.server_port),
-        text("web_server", head.software),
-        text("jk_version", VERSION.as_bytes()),
-        member("time", head.now),
-        text("local_time", head.local(head.now).iso().as_bytes()),
-    ])
+    writer.string("name", head.server_name);
+    writer.plain("port", head.server_port);
+    writer.string("web_server", head.software);
+    writer.string("jk_version", VERSION.as_bytes());
+    writer.plain("time", head.now);
+    writer.string("local_time", head.local(head.now).iso().as_bytes());
 }
 
-fn workers(status: &StatusConfig, part: &Part<'_>) -> [String; 3] {
+fn workers(writer: &mut Writer, status: &StatusConfig, part: &Part<'_>) {
     let head = &part.snapshot.head;
-    let balancers = part.balancers.iter().map(|balancer| {
+    writer.array("balancers", part.balancers, |one, balancer| {
         let name = &balancer.config.name;
         let count = part.snapshot.maps_of(name).count();
-        let mut all: Vec<String> =
-            fields::balancer(balancer, status, head, count).iter().map(field).collect();
-        all.push(member("failovers", balancer.failovers));
-        let members = part.members(balancer).map(|one| {
-            let mut all: Vec<String> =
-                fields::member(balancer, one, head).iter().map(field).collect();
-            let rating = match one.rating(status) {
-                Judgement::Good => "good",
-                Judgement::Degraded => "degraded",
-                Judgement::Bad => "bad",
-            };
-            all.push(text("rating", rating.as_bytes()));
-            all.extend(more(&one.engine));
-            object(all)
+        one.fields(&fields::balancer(balancer, status, head, count));
+        one.plain("failovers", balancer.failovers);
+        one.array("members", part.members(balancer), |one, of| {
+            member(one, status, part, (balancer, of));
         });
-        all.push(member("members", array(members)));
-        all.push(member("maps", maps(part, name)));
-        object(all)
+        maps(one, part, name);
     });
-    let engines = part.engines.iter().map(|engine| {
-        let count = part.snapshot.maps_of(&engine.config.name).count();
-        let mut all: Vec<String> = fields::engine(engine, head, count).iter().map(field).collect();
-        all.push(text("state", engine.state().as_bytes()));
-        all.extend(more(engine));
-        all.push(member("maps", maps(part, &engine.config.name)));
-        object(all)
+    writer.array("ajp_workers", part.engines, |one, engine| {
+        let name = &engine.config.name;
+        let count = part.snapshot.maps_of(name).count();
+        one.fields(&fields::engine(engine, head, count));
+        one.string("state", engine.state().as_bytes());
+        more(one, engine);
+        maps(one, part, name);
     });
-    [
-        member("balancers", array(balancers)),
-        member("ajp_workers", array(engines)),
-        member("changes", changes(part.snapshot)),
-    ]
+    changes(writer, part.snapshot);
+}
+
+fn member(
+    writer: &mut Writer,
+    status: &StatusConfig,
+    part: &Part<'_>,
+    (balancer, member): (&Balancer<'_>, &Member<'_>),
+) {
+    writer.fields(&fields::member(balancer, member, &part.snapshot.head));
+    let rating = match member.rating(status) {
+        Judgement::Good => "good",
+        Judgement::Degraded => "degraded",
+        Judgement::Bad => "bad",
+    };
+    writer.string("rating", rating.as_bytes());
+    more(writer, &member.engine);
 }
 
 /// What C mod_jk does not know of an engine.
-fn more(engine: &Engine<'_>) -> [String; 3] {
+fn more(writer: &mut Writer, engine: &Engine<'_>) {
     let times = &engine.times;
-    let bounds = BOUNDS.iter().map(|bound| seconds(bound.saturating_mul(1000)));
-    let bounds = bounds.chain(["null".to_owned()]);
-    let mut count: u64 = 0;
-    let buckets = bounds.zip(times.buckets).map(|(bound, here)| {
-        count = count.saturating_add(here);
-        object([member("le", bound), member("count", count)])
+    writer.plain("reply_timeouts_total", engine.all_reply_timeouts);
+    writer.plain("retries_total", engine.retries);
+    writer.object("latency", |latency| {
+        latency.plain("count", times.count());
+        latency.plain("sum", seconds(times.micros));
+        let mut count: u64 = 0;
+        let bounds = std::mem::take(&mut latency.bounds);
+        latency.array("buckets", bounds.iter().zip(times.buckets), |bucket, (bound, here)| {
+            count = count.saturating_add(here);
+            bucket.plain("le", bound);
+            bucket.plain("count", count);
+        });
+        latency.bounds = bounds;
     });
-    let buckets = array(buckets);
-    let latency = object([
-        member("count", times.count()),
-        member("sum", seconds(times.micros)),
-        member("buckets", buckets),
-    ]);
-    [
-        member("reply_timeouts_total", engine.all_reply_timeouts),
-        member("retries_total", engine.retries),
-        member("latency", latency),
-    ]
 }
 
-fn maps(part: &Part<'_>, worker: &WorkerName) -> String {
-    array(part.maps(worker).map(|(id, map)| {
-        let mut all = vec![member("id", id)];
-        all.extend(fields::map(map).iter().map(field));
-        object(all)
-    }))
+fn maps(writer: &mut Writer, part: &Part<'_>, worker: &WorkerName) {
+    writer.array("maps", part.maps(worker), |one, (id, map)| {
+        one.plain("id", id);
+        one.fields(&fields::map(map));
+    });
 }
 
-fn changes(snapshot: &Snapshot<'_>) -> String {
-    array(snapshot.changes.iter().map(|change| {
-        object([
-            member("time", change.time),
-            text("balancer", change.balancer.as_bytes()),
-            text("member", change.member.as_bytes()),
-            text("from", change.from.text().as_bytes()),
-            text("to", change.to.text().as_bytes()),
-            text("cause", change.cause.as_bytes()),
-        ])
-    }))
+fn changes(writer: &mut Writer, snapshot: &Snapshot<'_>) {
+    writer.array("changes", &snapshot.changes, |one, change| {
+        one.plain("time", change.time);
+        one.string("balancer", change.balancer.as_bytes());
+        one.string("member", change.member.as_bytes());
+        one.string("from", change.from.text().as_bytes());
+        one.string("to", change.to.text().as_bytes());
+        one.string("cause", change.cause.as_bytes());
+    });
 }

@@ -21,12 +21,13 @@ pub struct Browser<'a> {
 
 impl Browser<'_> {
     /// Whether another site has the browser send the request. A program says nothing at all.
+    ///
+    /// `Sec-Fetch-Site` decides where it is: no page can set it, and the browser knows the name that the
+    /// person sees, where a proxy before httpd may have changed `Host`.
     pub(super) fn is_foreign(&self) -> bool {
         let is_other = |url: &[u8]| self.host.is_none_or(|host| !is_of(url, host));
         match self {
-            Browser { fetch_site: Some(site), .. } => {
-                !matches!(*site, b"same-origin" | b"none") || self.origin.is_some_and(is_other)
-            }
+            Browser { fetch_site: Some(site), .. } => !matches!(*site, b"same-origin" | b"none"),
             Browser { origin: Some(origin), .. } => is_other(origin),
             Browser { referer: Some(referer), .. } => is_other(referer),
             _ => false,
@@ -96,7 +97,8 @@ mod tests {
             ("same-origin", own, "", false),
             ("same-site", "", "", true),
             ("cross-site", "", "", true),
-            ("same-origin", "http://evil.example", "", true),
+            ("same-origin", "https://public.example", "https://public.example/jk", false),
+            ("same-site", own, own, true),
             ("", own, "", false),
             ("", "null", "", true),
             ("", "http://www.example.com", "", true),

@@ -25,16 +25,16 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// A line whose key has these parts behind the prefix.
     fn line(&mut self, parts: &[Step<'_>], value: &[u8]) {
-        self.text.extend(property_key(self.prefix));
+        property_key(&mut self.text, self.prefix);
         for part in parts {
             self.text.push(b'.');
             match part {
-                Step::Word(word) => self.text.extend(word.bytes()),
-                Step::Name(name) => self.text.extend(property_key(name)),
+                Step::Word(word) => self.text.extend_from_slice(word.as_bytes()),
+                Step::Name(name) => property_key(&mut self.text, name),
             }
         }
         self.text.push(b'=');
-        self.text.extend(property_value(value));
+        property_value(&mut self.text, value);
         self.text.push(b'\n');
     }
 
@@ -140,9 +140,9 @@ fn maps(writer: &mut Writer<'_>, part: &Part<'_>, worker: &WorkerName) {
 /// The lines of the configuration as it was read.
 pub(super) fn entries(text: &mut Vec<u8>, entries: &[Entry<'_>]) {
     for entry in entries {
-        text.extend(property_key(entry.key));
+        property_key(text, entry.key);
         text.push(b'=');
-        text.extend(property_value(entry.value));
+        property_value(text, entry.value);
         text.push(b'\n');
     }
 }

@@ -3,10 +3,9 @@
 #![allow(clippy::string_slice, reason = "parsers of tests look at ASCII only")]
 
 use super::action::Action;
-use super::answer::{Answer, Asked, Changed, Entry, Mapped, Setting, Source, answer};
+use super::answer::{Answer, Asked, Changed, Entry, Mapped, NotDone, Setting, Source, answer};
 use super::origin::{Browser, token};
 use super::snapshot::{Balancer, Change, Engine, Head, Map, Member, Snapshot};
-use crate::config::edit::{self, Key};
 use crate::config::status::StatusConfig;
 use crate::config::{
     Activation, BalancerConfig, Defaults, Place, Problems, Properties, WorkerConfig, WorkerName,
@@ -116,19 +115,21 @@ impl Source for Fake {
         vec![Mapped { server: HOSTILE, verdict, rule: None }]
     }
 
-    fn value(&self, worker: &WorkerName, member: Option<usize>, key: Key) -> Option<Vec<u8>> {
-        let worker = self.workers.iter().find(|config| config.name() == worker)?;
-        edit::value(worker, member, key)
+    fn config(&self, worker: &WorkerName) -> Option<WorkerConfig> {
+        self.workers.iter().find(|config| config.name() == worker).cloned()
     }
 
     fn secret(&self) -> (u64, u64) {
         (1, 2)
     }
 
-    fn act(&self, _: &WorkerName, action: &Action) -> Result<Vec<Changed>, Vec<String>> {
+    fn act(&self, _: &WorkerName, action: &Action) -> Result<Vec<Changed>, NotDone> {
         match action {
             Action::Update(edits) if edits.iter().any(|edit| edit.value == b"bad") => {
-                Err(vec![HOSTILE.to_owned(), "second".to_owned()])
+                Err(NotDone::Refused(vec![HOSTILE.to_owned(), "second".to_owned()]))
+            }
+            Action::Update(edits) if edits.iter().any(|edit| edit.value == b"busy") => {
+                Err(NotDone::Busy("another one".to_owned()))
             }
             Action::Update(edits) => Ok(edits
                 .iter()
@@ -313,6 +314,9 @@ fn all_reasons_are_told_and_nothing_of_them_is_markup() {
     assert_eq!(answer.problem, format!("Update failed: {HOSTILE}; second"));
     let page = String::from_utf8(answer.body).unwrap();
     assert!(page.contains("Result: ERROR - Update failed: a&quot;&#39;&lt;b&gt;"), "{page}");
+    // What may go well the next time is told from what never will.
+    let answer = ask("cmd=update&w=lb&vlm=busy");
+    assert_eq!((answer.status, &*answer.problem), (503, "Update failed: another one"));
 }
 
 #[test]
@@ -327,6 +331,9 @@ fn only_forms_of_our_own_page_change_something() {
     let update = "cmd=update&w=lb&vlr=7";
     let known = format!("{update}&token={}", token((1, 2), b"st", None));
     let foreign = Browser { fetch_site: Some(b"cross-site"), ..Browser::default() };
+    // A proxy before httpd ends TLS and has another name for it.
+    let proxied = Browser { origin: Some(b"https://public.example"), ..own };
+    let old = Browser { fetch_site: None, ..proxied };
     for (query, form, browser, status) in [
         (update, "", Browser::default(), 200),
         (update, "", own, 200),
@@ -335,6 +342,9 @@ fn only_forms_of_our_own_page_change_something() {
         ("", known.as_str(), own, 200),
         ("", known.as_str(), Browser::default(), 200),
         ("", known.as_str(), foreign, 403),
+        ("", known.as_str(), proxied, 200),
+        ("", update, proxied, 403),
+        ("", known.as_str(), old, 403),
         ("", update, own, 403),
         ("", &format!("{update}&token=0123"), own, 403),
         ("", &format!("{update}&token="), own, 403),

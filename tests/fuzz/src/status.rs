@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::sync::atomic::Ordering;
 
-use mod_jk::config::edit::{self, Edit, Key, Stored};
+use mod_jk::config::edit::{self, Edit, Stored};
 use mod_jk::config::{
     Activation, Defaults, Place, Problems, Properties, StatusConfig, WorkerConfig, WorkerName,
     validate,
@@ -12,7 +12,9 @@ use mod_jk::config::{
 use mod_jk::mapping::Rule;
 use mod_jk::shared::{BalancerState, MemberState, State, WorkerState};
 use mod_jk::status::action::Action;
-use mod_jk::status::answer::{Answer, Asked, Changed, Entry, Mapped, Setting, Source, answer};
+use mod_jk::status::answer::{
+    Answer, Asked, Changed, Entry, Mapped, NotDone, Setting, Source, answer,
+};
 use mod_jk::status::origin::Browser;
 use mod_jk::status::query::Query;
 use mod_jk::status::snapshot::{Balancer, Change, Engine, Head, Map, Member, Snapshot};
@@ -255,24 +257,24 @@ impl Source for Site {
         vec![Mapped { server: &self.text, verdict, rule }]
     }
 
-    fn value(&self, worker: &WorkerName, member: Option<usize>, key: Key) -> Option<Vec<u8>> {
-        let worker = self.workers.iter().find(|config| config.name() == worker)?;
-        edit::value(worker, member, key)
+    fn config(&self, worker: &WorkerName) -> Option<WorkerConfig> {
+        self.workers.iter().find(|config| config.name() == worker).cloned()
     }
 
     fn secret(&self) -> (u64, u64) {
         (1, 2)
     }
 
-    fn act(&self, worker: &WorkerName, action: &Action) -> Result<Vec<Changed>, Vec<String>> {
+    fn act(&self, worker: &WorkerName, action: &Action) -> Result<Vec<Changed>, NotDone> {
         let config = self.workers.iter().find(|config| config.name() == worker).expect("a worker");
         let Action::Update(edits) = action else {
             self.acts.borrow_mut().push((config.clone(), Vec::new()));
             return Ok(Vec::new());
         };
         self.acts.borrow_mut().push((config.clone(), edits.clone()));
-        let merged = edit::merge(config, Vec::new(), edits)
-            .map_err(|refusals| refusals.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let merged = edit::merge(config, Vec::new(), edits).map_err(|refusals| {
+            NotDone::Refused(refusals.iter().map(ToString::to_string).collect())
+        })?;
         let changed = |change: edit::Change| Changed {
             member: change.member.map(|_| worker.clone()),
             key: change.key.name(),

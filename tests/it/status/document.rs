@@ -1,6 +1,7 @@
 //! What misc/doc/status.md says.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use super::{engine, json, request};
 use crate::support::client;
@@ -20,6 +21,20 @@ fn names(prefix: &str) -> BTreeSet<&'static str> {
         text.starts_with(prefix) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
     };
     DOCUMENT.split('`').skip(1).step_by(2).filter(is_name).collect()
+}
+
+#[test]
+fn prometheus_takes_the_scrape_configuration() {
+    let dir = crate::support::temp_dir("jk-prometheus-");
+    let file = dir.path().join("prometheus.yml");
+    std::fs::write(&file, block("yaml")).expect("written");
+    let program = super::tool("promtool");
+    let out =
+        Command::new(&program).args(["check", "config"]).arg(&file).output().unwrap_or_else(
+            |error| panic!("{}: {error}; misc/dev deps fetches it", program.display()),
+        );
+    let said = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
+    assert!(out.status.success() && said.contains("SUCCESS"), "{said}");
 }
 
 #[test]

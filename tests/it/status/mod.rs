@@ -9,6 +9,7 @@ mod counters;
 mod document;
 mod formats;
 pub(crate) mod json;
+mod killed;
 mod lasting;
 
 use crate::support::client::{self, Client, Response};
