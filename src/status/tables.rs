@@ -82,6 +82,8 @@ impl Context<'_> {
     fn member(&self, body: &mut String, balancer: &Balancer<'_>, member: &Member<'_>, all: u64) {
         let engine = &member.engine;
         let class = match member.rating(self.status) {
+            // By default a rule of C mod_jk counts them as good; the section above lists them.
+            Judgement::Good if member.state.is_recovering() => "warn",
             Judgement::Good => "good",
             Judgement::Degraded => "warn",
             Judgement::Bad => "bad",
