@@ -292,6 +292,7 @@ fn install_takes_the_place_of_a_removed_package() {
     for (from, to) in [
         ("misc/dev", "/src/misc"),
         ("misc/packaging", "/src/misc"),
+        ("misc/sanitize.sh", "/src/misc"),
         ("apache-conf", "/src"),
         (&*Module::Ours.path().display().to_string(), "/src/libmod_jk.so"),
     ] {
