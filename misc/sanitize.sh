@@ -27,14 +27,13 @@ host_triple() {
 ASAN_SKIP='package::=build and read packages and documents
 policy::=read the sources
 build::=look at what the build script says
-decode::=count allocations of the core in the test program
+decode::=count allocations in the test program, without httpd
 harness::=are about the test programs
 bench::=measure beside other modules
 faults::guard=build a module of their own
 cost::=count system calls and memory with a preloaded library of their own
-app::large::=measure memory, and the sanitizer keeps back what is freed
-faults::growth::=measure memory
-s21_a_slow_client_does_not_fill_the_memory=measures memory'
+faults::growth::=measure memory, and the sanitizer keeps back what is freed
+s21_a_slow_client_does_not_fill_the_memory=measure memory as well'
 
 # The module under AddressSanitizer, in httpd, through the integration tests; then what it wrote. Stable Rust is enough:
 # the sanitizer's runtime must be in httpd before the module is, and gcc has it as a library.
@@ -102,6 +101,7 @@ asan_skipped() {
 asan_reports() {
     count=$(find "$JK_SANITIZER_REPORTS" -type f | wc -l)
     [ "$count" -gt 0 ] || return 0
+    rm -rf "$TARGET_ROOT/asan/reports"
     cp -R "$JK_SANITIZER_REPORTS/." "$TARGET_ROOT/asan/reports"
     find "$JK_SANITIZER_REPORTS" -type f -exec sh -c 'sort "$@" | grep "^SUMMARY" | uniq -c' sh {} +
     find "$JK_SANITIZER_REPORTS" -type f | head -n 3 | xargs head -n 60
