@@ -175,9 +175,9 @@ pub enum ResponseError {
     /// The client can no longer be written to.
     #[error("the client closed its connection before the response was complete")]
     ClientGone,
-    /// The server has refused the response and answered by itself.
-    #[error("an output filter of httpd has refused the response and answered by itself")]
-    Answered,
+    /// The server has refused the response and answered by itself, with this status.
+    #[error("an output filter of httpd has answered with status {0} instead of the response")]
+    Answered(u16),
     /// A filter of the server failed, with this status of its own, while the client was there.
     #[error("an output filter of httpd failed (status {0}); its ErrorLog may say why")]
     Failed(i32),

@@ -111,7 +111,7 @@ impl CloseReason {
             Self::BodyExcess => "the engine sent more body than its Content-Length announced",
             Self::AskUnanswered => "the engine asked for body data and did not wait for it",
             Self::EarlyResponse => "the response ended before the request body was read",
-            Self::NoEnd => "the response was complete, but END_RESPONSE did not come",
+            Self::NoEnd => "the engine did not say that the response has ended (no END_RESPONSE)",
             Self::Unwanted => "the rest of a response that the client does not get is not awaited",
         }
     }

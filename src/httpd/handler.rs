@@ -28,7 +28,7 @@ use crate::log::Level;
 use crate::mapping::target::{has_dots, hazard};
 use crate::mapping::{RuleOptions, contains_backslash, denied, extensions};
 use crate::worker::balancer::{Report, Snapshot};
-use crate::worker::{Outcome, serve};
+use crate::worker::{Outcome, UNSENT, serve};
 
 const OK: c_int = ffi::OK as c_int;
 const DECLINED: c_int = ffi::DECLINED;
@@ -95,7 +95,7 @@ pub(super) unsafe extern "C" fn handler(raw: *mut ffi::request_rec) -> c_int {
             return INTERNAL_ERROR;
         };
         if let Some(runtime) = record.server().and_then(runtime) {
-            log_panic(&record, runtime, message);
+            log_panic(&record, runtime, message, if committed.get() { "aborted" } else { "500" });
         }
         if committed.get() {
             super::response::Output::new(record, &committed).abort();
@@ -205,7 +205,7 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
         jk_log!(
             record.sink(runtime),
             Level::Info,
-            "proxy_request: the request is one for a proxy, it is not forwarded; outcome=500"
+            "(-) proxy_request: the request is one for a proxy, it is not forwarded; {UNSENT} outcome=500"
         );
         return INTERNAL_ERROR;
     }
@@ -228,7 +228,7 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
         jk_log!(
             record.sink(runtime),
             Level::Error,
-            "({}) unknown_worker: there is no such worker in worker.list; outcome=500",
+            "({}) unknown_worker: there is no such worker in worker.list; {UNSENT} outcome=500",
             name.escape_ascii()
         );
         return INTERNAL_ERROR;
@@ -241,7 +241,7 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
             record.sink(runtime),
             Level::Error,
             "({}) not_ready: this process has no workers, see the error log at its start; \
-             outcome=503",
+             {UNSENT} outcome=503",
             name.escape_ascii()
         );
         return UNAVAILABLE;
@@ -321,7 +321,7 @@ fn forward(
             jk_log!(
                 record.sink(runtime),
                 Level::Info,
-                "({name}) {event}: httpd refuses the request for its body; outcome={status}"
+                "({name}) {event}: httpd refuses the request for its body; {UNSENT} outcome={status}"
             );
             return status;
         }
@@ -330,7 +330,8 @@ fn forward(
         jk_log!(
             record.sink(runtime),
             Level::Info,
-            "({name}) path_denied: JkIvyEngine denies {} and what is below; outcome=403 path={}",
+            "({name}) path_denied: JkIvyEngine denies {} and what is below; {UNSENT} outcome=403 \
+             path={}",
             rule.escape_ascii(),
             path.get(..200).unwrap_or(path).escape_ascii()
         );

@@ -198,9 +198,14 @@ impl<'r> Output<'r> {
                 Ok(())
             }
             // httpd ignores the answer of its own where a part of ours has gone out.
-            ffi::AP_FILTER_ERROR if !self.sent => Err(ResponseError::Answered),
+            ffi::AP_FILTER_ERROR if !self.sent => Err(ResponseError::Answered(self.answer())),
             status => Err(ResponseError::Failed(status)),
         }
+    }
+
+    /// The status that httpd has answered with.
+    fn answer(&self) -> u16 {
+        u16::try_from(self.record.get().status).unwrap_or_default()
     }
 
     fn brigade(&mut self) -> *mut ffi::apr_bucket_brigade {

@@ -167,7 +167,7 @@ pub(super) fn serve(
     let sent = output.write(&[&answer.body]).and_then(|()| output.finish(false));
     match sent {
         Ok(()) => OK,
-        Err(ResponseError::Answered) => ffi::AP_FILTER_ERROR,
+        Err(ResponseError::Answered(_)) => ffi::AP_FILTER_ERROR,
         Err(ResponseError::ClientGone) => OK,
         Err(ResponseError::Failed(_)) if committed.get() => {
             output.abort();

@@ -19,7 +19,7 @@ use crate::mapping::{
     AutoAlias, Lookup, RuleId, RuleOptions, Table, auto_alias, contains_backslash, normalize,
     strip_session,
 };
-use crate::worker::uri;
+use crate::worker::{UNSENT, uri};
 
 const OK: c_int = ffi::OK as c_int;
 const DECLINED: c_int = ffi::DECLINED;
@@ -124,7 +124,7 @@ pub(super) unsafe fn hook(
         if let Some(record) = unsafe { Record::new(raw) }
             && let Some(runtime) = record.server().and_then(runtime)
         {
-            log_panic(&record, runtime, message);
+            log_panic(&record, runtime, message, "500");
         }
         INTERNAL_ERROR
     };
@@ -140,13 +140,19 @@ pub(super) unsafe fn hook(
     })
 }
 
+/// The name of the worker that a request is for, as far as that is known.
+fn worker_of<'r>(record: &Record<'r>) -> &'r [u8] {
+    record.notes().get(WORKER_NAME).unwrap_or(b"-")
+}
+
 /// Says that a request is given up for a fault of ours.
-pub(super) fn log_panic(record: &Record<'_>, runtime: &Runtime, message: &str) {
+pub(super) fn log_panic(record: &Record<'_>, runtime: &Runtime, message: &str, outcome: &str) {
     jk_log!(
         record.sink(runtime),
         Level::Error,
-        "internal_error: {message} at {}; the request is given up, please report this as a fault \
-         of mod_jk",
+        "({}) internal_error: {message} at {}; the request is given up, please report this as a \
+         fault of mod_jk; outcome={outcome}",
+        worker_of(record).escape_ascii(),
         panic_place()
     );
 }
@@ -291,7 +297,8 @@ pub(super) fn refuse_path(
     jk_log!(
         record.sink(runtime),
         Level::Info,
-        "bad_path: {why}; outcome={status} path={}",
+        "({}) bad_path: {why}; {UNSENT} outcome={status} path={}",
+        worker_of(record).escape_ascii(),
         path.get(..200).unwrap_or(path).escape_ascii()
     );
     *status

@@ -278,7 +278,9 @@ impl Failure {
             | Self::BadQuery(_)
             | Self::TooLarge { .. }
             | Self::ClientBody { .. }
-            | Self::Response(ResponseError::ClientGone) => Level::Info,
+            | Self::Response(ResponseError::ClientGone | ResponseError::Answered(..500)) => {
+                Level::Info
+            }
             Self::Response(_) | Self::Status { .. } => Level::Warn,
             _ => Level::Error,
         }
@@ -313,7 +315,7 @@ impl Failure {
             Self::StatusFatal { .. } | Self::Status { .. } => "fail_on_status",
             Self::ClientBody { source, .. } => source.event(),
             Self::Response(ResponseError::ClientGone) => "client_abort",
-            Self::Response(ResponseError::Answered) => "response_refused",
+            Self::Response(ResponseError::Answered(_)) => "response_refused",
             Self::Response(ResponseError::Failed(_)) => "response_failed",
         }
     }
@@ -355,7 +357,7 @@ mod tests {
             (body(BodyError::Refused(7)), Some(400), false, false, false),
             (body(BodyError::Answered(413)), None, false, false, false),
             (Failure::Response(ResponseError::ClientGone), None, false, false, false),
-            (Failure::Response(ResponseError::Answered), None, false, false, false),
+            (Failure::Response(ResponseError::Answered(416)), None, false, false, false),
             (Failure::Response(ResponseError::Failed(7)), None, false, false, false),
         ];
         for (failure, status, retryable, lost, down) in table {

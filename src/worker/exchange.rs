@@ -2,6 +2,7 @@
 //! events to the client (spec/mod_jk.md 4.5, 4.7).
 #![forbid(unsafe_code)]
 
+use std::fmt;
 use std::time::Duration;
 
 use super::buffers::{Buffer, Inbox};
@@ -112,6 +113,14 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn new() -> Self {
         Self { phase: Phase::Prepare, received: 0, sent: 0, body_read: 0, asks: 0, status: 0 }
+    }
+}
+
+/// `phase=head in=0 out=170 body=0`, as in every line about a request that failed.
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { phase, received, sent, body_read, .. } = self;
+        write!(f, "phase={phase} in={received} out={sent} body={body_read}")
     }
 }
 

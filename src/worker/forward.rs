@@ -52,12 +52,14 @@ pub(super) struct Parcel<'b> {
     sending: Option<Sending>,
     /// Size of the packet that the first part of the body must fit into, bytes.
     packet: usize,
-    /// Request body bytes in it.
-    body_read: u64,
     /// Attempts of which nobody knows whether the engine has executed the request.
     executions: u32,
     /// Attempts before the one under way.
     pub(super) tried: Tried,
+    /// How far the request has got at the engine before, or without one.
+    pub(super) got: Progress,
+    /// Attempts at engines before.
+    pub(super) tries: u32,
 }
 
 impl<'b> Parcel<'b> {
@@ -67,9 +69,10 @@ impl<'b> Parcel<'b> {
             buffer: buffers.lend(),
             sending: None,
             packet,
-            body_read: 0,
             executions: 0,
             tried: Tried::default(),
+            got: Progress::new(),
+            tries: 0,
         }
     }
 
@@ -94,6 +97,8 @@ pub(super) struct Serving<'s, 'b, R> {
     /// Label of the connection in use.
     pub(super) connection: (u64, u64),
     pub(super) tries: u32,
+    /// Idle connections that the attempt under way has found dead by a ping.
+    pub(super) given_up: Vec<(PingError, (u64, u64))>,
     /// Bytes to and from the engine in all attempts.
     traffic: u64,
 }
@@ -130,7 +135,7 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         routing: Routing<'s>,
         parcel: &'s mut Parcel<'b>,
     ) -> Self {
-        let progress = Progress { body_read: parcel.body_read, ..Progress::new() };
+        let progress = Progress { body_read: parcel.got.body_read, ..Progress::new() };
         Self {
             worker,
             request,
@@ -141,6 +146,7 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
             admission: None,
             connection: (0, 0),
             tries: 0,
+            given_up: Vec::new(),
             traffic: 0,
         }
     }
@@ -172,8 +178,10 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
             *self.request,
             level,
             "({name}) max_inflight: the engine serves as many requests as it may; inflight={count} \
-             limit={limit} refused={} outcome=503",
-            refused.unwrap_or(1)
+             limit={limit} refused={} {} tries={} outcome=503",
+            refused.unwrap_or(1),
+            self.progress,
+            self.tries
         );
         self.request.retract();
         Outcome::Refused(503)
@@ -210,7 +218,7 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
             // The client's first bytes are read before an engine is bothered (reliability.md F8).
             append_body(self.request, send, wanted, &mut self.progress.body_read)?
         };
-        self.parcel.body_read = self.progress.body_read;
+        self.parcel.got.body_read = self.progress.body_read;
         self.parcel.sending = Some(Sending { request, data });
         Ok(())
     }
@@ -240,6 +248,7 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         loop {
             self.tries = self.tries.saturating_add(1);
             let result = self.attempt(fresh_only);
+            self.log_given_up(result.is_ok());
             self.count_traffic();
             let failure = match result {
                 Ok(outcome) => return Ok(outcome),
@@ -420,17 +429,10 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
             match tally::ping(self.worker, &mut connection, timeout) {
                 Ok(()) => return Ok(connection),
                 Err(e) => {
-                    jk_log!(
-                        *self.request,
-                        Level::Warn,
-                        "({}) {}: an idle connection is given up: {e}; conn={}/{}",
-                        self.worker.name(),
-                        e.event(),
-                        connection.id,
-                        connection.carried
-                    );
                     // An engine that hangs would take the time of every idle connection.
-                    if matches!(e, PingError::Timeout(_)) {
+                    let hangs = matches!(e, PingError::Timeout(_));
+                    self.given_up.push((e, (connection.id, connection.carried)));
+                    if hangs {
                         break;
                     }
                 }

@@ -54,3 +54,4 @@ pub use forward::{Outcome, serve};
 pub use health::{Checks, Engine};
 pub use live::{EditError, Live};
 pub use maintenance::Schedule;
+pub use report::UNSENT;

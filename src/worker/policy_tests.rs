@@ -198,7 +198,9 @@ fn beyond_max_inflight_requests_are_refused_before_anything_is_read() {
         let line =
             format!("{level} (w) max_inflight: the engine serves as many requests as it may");
         assert_eq!(request.logged(&line), 1, "{:?}", request.log);
-        let numbers = format!("inflight=1 limit=1 refused={refused} outcome=503");
+        let numbers = format!(
+            "inflight=1 limit=1 refused={refused} phase=prepare in=0 out=0 body=0 tries=0 outcome=503"
+        );
         assert_eq!(request.logged(&numbers), 1, "{:?}", request.log);
         assert_eq!((request.body.len(), request.pauses.borrow().len()), (1, 0));
     }

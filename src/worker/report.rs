@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use super::endpoint::Connection;
 use super::error::{Failure, Phase};
-use super::exchange::Progress;
 use super::forward::{Outcome, Serving};
 use crate::ajp::exchange::CloseReason;
 use crate::config::WorkerName;
@@ -15,6 +14,10 @@ use crate::host::{BodyError, Request, ResponseError};
 use crate::jk_log;
 use crate::log::Level;
 use crate::net::{IdleState, Notice};
+
+/// How far a request had got that is refused before an engine was chosen, in the words of the lines
+/// about requests that failed.
+pub const UNSENT: &str = "phase=prepare in=0 out=0 body=0 tries=0";
 
 /// Attempts that are named one by one; of further ones only the number.
 const NAMED: usize = 16;
@@ -67,11 +70,11 @@ impl Display for Tried {
 impl<R: Request> Serving<'_, '_, R> {
     /// The last word on a request that failed.
     pub(super) fn give_up(&mut self, failure: &Failure) -> Outcome {
-        let Progress { phase, received, sent, .. } = self.progress;
+        let phase = self.progress.phase;
         let (outcome, words) = match failure {
-            Failure::Response(ResponseError::Answered)
-            | Failure::ClientBody { source: BodyError::Answered(_), .. } => {
-                (Outcome::Answered, "answered by httpd".to_owned())
+            Failure::Response(ResponseError::Answered(status))
+            | Failure::ClientBody { source: BodyError::Answered(status), .. } => {
+                (Outcome::Answered, format!("{status} by httpd"))
             }
             _ if self.request.is_committed() => {
                 self.request.abort(failure.event(phase));
@@ -98,12 +101,11 @@ impl<R: Request> Serving<'_, '_, R> {
         jk_log!(
             *self.request,
             failure.level(),
-            "({}) {}: {failure}; peer={} conn={id}/{carried} phase={phase} in={received} \
-             out={sent} body={} tries={} outcome={words}{balancer}{}",
+            "({}) {}: {failure}; peer={} conn={id}/{carried} {} tries={} outcome={words}{balancer}{}",
             self.worker.name(),
             failure.event(phase),
             self.worker.peer(),
-            self.progress.body_read,
+            self.progress,
             self.tries,
             self.parcel.tried
         );
@@ -119,6 +121,8 @@ impl<R: Request> Serving<'_, '_, R> {
     /// Leaves the request as another worker wants it, and notes why it gets it.
     pub(super) fn pass_on(&mut self, failure: &Failure) {
         self.log_attempt("member_failed", failure);
+        self.parcel.got = self.progress;
+        self.parcel.tries = self.parcel.tries.saturating_add(self.tries);
         if self.progress.phase == Phase::Stream {
             self.request.retract();
         }
@@ -179,6 +183,24 @@ impl<R: Request> Serving<'_, '_, R> {
         }
     }
 
+    /// Notes the idle connections that an attempt has found dead by a ping. Where the attempt failed,
+    /// its own line has them among what was tried.
+    pub(super) fn log_given_up(&mut self, is_served: bool) {
+        let level = if is_served { Level::Warn } else { Level::Debug };
+        for (why, (id, carried)) in std::mem::take(&mut self.given_up) {
+            jk_log!(
+                *self.request,
+                level,
+                "({}) {}: an idle connection is given up: {why}; conn={id}/{carried}",
+                self.worker.name(),
+                why.event()
+            );
+            if !is_served {
+                self.parcel.tried.add(self.worker.name(), why.event());
+            }
+        }
+    }
+
     /// Notes what was odd about a name or an address.
     pub(super) fn log_notice(&self, notice: &Notice) {
         let level = match notice {
@@ -212,6 +234,12 @@ impl<R: Request> Serving<'_, '_, R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_that_was_not_sent_has_got_nowhere() {
+        let nowhere = crate::worker::exchange::Progress::new();
+        assert_eq!(UNSENT, format!("{nowhere} tries=0"));
+    }
 
     #[test]
     fn attempts_are_named_in_their_order() {

@@ -181,7 +181,7 @@ impl Balancer {
                 Next::Again => {}
                 // Where somebody is sound but has enough to do, those in error are left alone.
                 Next::Nobody(NoChoice::Full(full)) => {
-                    self.log_full(request, full, &parcel.tried);
+                    self.log_full(request, full, &parcel);
                     request.retract();
                     return (Outcome::Refused(503), trial.report);
                 }
@@ -194,7 +194,7 @@ impl Balancer {
             }
         }
         let status = trial.failed.unwrap_or(503);
-        self.log_no_member(request, why, status, &parcel.tried);
+        self.log_no_member(request, why, status, &parcel);
         request.retract();
         (Outcome::Refused(status), trial.report)
     }

@@ -341,7 +341,12 @@ fn a_full_member_is_passed_over_and_stays_as_it_is() {
         assert!(report.last.is_none() && request.pauses.borrow().is_empty());
         let line = format!("{level} (lb) max_inflight: the member of the session may not have");
         assert_eq!(request.logged(&line), 1, "{:?}", request.log);
-        assert_eq!(request.logged("member=a:1/1 refused=1 outcome=503"), 1);
+        assert_eq!(
+            request.logged(
+                "member=a:1/1 refused=1 phase=prepare in=0 out=0 body=0 tries=0 outcome=503"
+            ),
+            1
+        );
     }
     assert_eq!(scene.states(), ["OK/IDLE", "OK"]);
     assert_eq!(inflight(0).load(Ordering::Relaxed), 1);
@@ -379,7 +384,14 @@ fn all_members_together_have_a_limit() {
     all.store(1, Ordering::Relaxed);
     let mut request = Client::post(b"body");
     assert_eq!(scene.ask(&mut request).0, Outcome::Refused(503));
-    assert_eq!(request.logged("inflight=1 limit=1 refused=1 outcome=503"), 1, "{:?}", request.log);
+    assert_eq!(
+        request.logged(
+            "inflight=1 limit=1 refused=1 phase=prepare in=0 out=0 body=0 tries=0 outcome=503"
+        ),
+        1,
+        "{:?}",
+        request.log
+    );
     assert_eq!(request.body.len(), 1, "nobody waits for the body of a request that is refused");
     assert_eq!(all.load(Ordering::Relaxed), 1);
     scene.end();

@@ -15,6 +15,7 @@ use crate::host::Request;
 use crate::jk_log;
 use crate::log::{Level, Log};
 use crate::shared::State;
+use crate::worker::forward::Parcel;
 use crate::worker::report::Tried;
 
 /// What the log is told about a request of a balancer.
@@ -211,7 +212,7 @@ impl Balancer {
 
     /// Says that a request is refused because as many are in flight as may be: for all to see once a
     /// minute, and with the number of those that were refused since.
-    pub(super) fn log_full<R: Request>(&self, request: &R, full: Full, tried: &Tried) {
+    pub(super) fn log_full<R: Request>(&self, request: &R, full: Full, parcel: &Parcel<'_>) {
         let lb = &self.config().name;
         let of_member = |seat: &Seat<'_>| {
             let limit = seat.config.worker.max_inflight.map_or("-".to_owned(), |n| n.to_string());
@@ -253,8 +254,11 @@ impl Balancer {
         jk_log!(
             *request,
             level,
-            "({lb}) max_inflight: {sentence}; {numbers} refused={} outcome=503{tried}",
-            refused.unwrap_or(1)
+            "({lb}) max_inflight: {sentence}; {numbers} refused={} {} tries={} outcome=503{}",
+            refused.unwrap_or(1),
+            parcel.got,
+            parcel.tries,
+            parcel.tried
         );
     }
 
@@ -263,7 +267,7 @@ impl Balancer {
         request: &R,
         why: NoChoice,
         status: u16,
-        tried: &Tried,
+        parcel: &Parcel<'_>,
     ) {
         let (event, sentence) = match why {
             NoChoice::NoMember | NoChoice::Full(_) => {
@@ -286,9 +290,12 @@ impl Balancer {
         jk_log!(
             *request,
             Level::Error,
-            "({}) {event}: {sentence}; members={} outcome={status}{tried}",
+            "({}) {event}: {sentence}; members={} {} tries={} outcome={status}{}",
             self.config().name,
-            members.join(",")
+            members.join(","),
+            parcel.got,
+            parcel.tries,
+            parcel.tried
         );
     }
 }

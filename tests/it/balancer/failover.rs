@@ -13,6 +13,10 @@ use crate::support::{DEADLINE, Gate, wait_until};
 
 /// A balancer of these engines, which are called a, b and so on. `more`: properties.
 fn balanced(engines: &[&Engine], more: &str) -> Httpd {
+    balanced_under(Mpm::Event, engines, more)
+}
+
+fn balanced_under(mpm: Mpm, engines: &[&Engine], more: &str) -> Httpd {
     let names = &["a", "b", "c"][..engines.len()];
     let members: String =
         names.iter().zip(engines).map(|(name, engine)| engine.worker(name)).collect();
@@ -21,7 +25,7 @@ fn balanced(engines: &[&Engine], more: &str) -> Httpd {
          worker.lb.balance_workers={}\n{members}{more}",
         names.join(",")
     );
-    Httpd::builder(Module::Ours).size(16, 1).workers(&lines).mount("/*", "lb").start()
+    Httpd::builder(Module::Ours).mpm(mpm).size(16, 1).workers(&lines).mount("/*", "lb").start()
 }
 
 fn status(httpd: &Httpd, method: &str, body: &[u8]) -> u16 {
@@ -175,6 +179,71 @@ fn one_request_tests_a_member_that_recovers() {
         assert_eq!(status(&httpd, "GET", b""), 200);
     }
     assert!(a.requests().len() > 1);
+}
+
+/// Fault L5 with slow_start: a member that is back gets less than its share at first.
+#[test]
+fn a_member_that_comes_back_has_a_slow_start() {
+    for mpm in [Mpm::Event, Mpm::Prefork] {
+        let engines = engines(2);
+        let all: Vec<&Engine> = engines.iter().collect();
+        let more = "worker.lb.recover_time=1\nworker.lb.slow_start=100000";
+        let httpd = balanced_under(mpm, &all, more);
+        engines[0].refuse();
+        assert_eq!(status(&httpd, "GET", b""), 200);
+        engines[0].listen();
+        assert!(httpd.wait_log("member_recovers", DEADLINE));
+        wait_until("the member is back", || {
+            assert_eq!(status(&httpd, "GET", b""), 200);
+            httpd.jk_log().contains("member_up")
+        });
+        let before = engines[0].requests().len();
+        for _ in 0..100 {
+            assert_eq!(status(&httpd, "GET", b""), 200);
+        }
+        // A tenth of its share of one half, and soon no more than that.
+        let got = engines[0].requests().len() - before;
+        assert!((1..=25).contains(&got), "{mpm:?}: {got} of 100 requests");
+    }
+}
+
+/// Fault L9: while one member works on slow requests, the others go to the other one.
+#[test]
+fn busyness_keeps_requests_from_a_slow_member() {
+    const SLOW: usize = 3;
+    for mpm in [Mpm::Event, Mpm::Prefork] {
+        let gate = Gate::default();
+        let door = gate.clone();
+        let slow = Engine::scripted(move |conn, request| {
+            door.pass();
+            conn.send(&crate::support::engine::echo(request, 0))?;
+            Ok(Action::Keep)
+        })
+        .start();
+        let fast = engines(1).remove(0);
+        let more = "worker.lb.method=Busyness";
+        let httpd = balanced_under(mpm, &[&slow, &fast], more);
+        std::thread::scope(|scope| {
+            let held: Vec<_> = (0..SLOW)
+                .map(|number| {
+                    // Requests go to both in turn until one has more of them under way.
+                    let path = format!("/held/{number};jsessionid=1.a");
+                    let httpd = &httpd;
+                    scope.spawn(move || client::get(httpd.addr(), &path).status())
+                })
+                .collect();
+            slow.wait_until("they are under way", |seen| seen.requests.len() == SLOW);
+            for _ in 0..30 {
+                assert_eq!(status(&httpd, "GET", b""), 200);
+            }
+            assert_eq!((slow.requests().len(), fast.requests().len()), (SLOW, 30), "{mpm:?}");
+            gate.open();
+            for client in held {
+                assert_eq!(client.join().expect("a client"), 200);
+            }
+        });
+        assert!(!httpd.jk_log().contains(" [error] "), "{}", httpd.jk_log());
+    }
 }
 
 #[test]

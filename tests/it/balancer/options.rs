@@ -138,7 +138,7 @@ fn as_many_requests_as_may_be_are_in_flight_and_others_are_refused_at_once() {
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("max_inflight: ")).collect();
     assert_eq!(lines.len(), 1, "{log}");
     let line = "(w) max_inflight: the engine serves as many requests as it may; inflight=3 limit=3 \
-                refused=1 outcome=503";
+                refused=1 phase=prepare in=0 out=0 body=0 tries=0 outcome=503";
     assert!(lines[0].contains(line), "{log}");
 }
 
@@ -194,7 +194,9 @@ fn all_members_together_have_a_limit() {
     }
     assert_eq!(get(&httpd, "/x").status(), 200);
     assert!(httpd.jk_log().contains("(lb) max_inflight: "), "{}", httpd.jk_log());
-    assert!(httpd.jk_log().contains("inflight=2 limit=2 refused=1 outcome=503"));
+    assert!(httpd.jk_log().contains(
+        "inflight=2 limit=2 refused=1 phase=prepare in=0 out=0 body=0 tries=0 outcome=503"
+    ));
 }
 
 #[test]

@@ -238,22 +238,8 @@ fn s19_bytes_on_an_idle_connection_poison_nobody() {
     under_each_mpm(|mpm| {
         let stage = Stage::under(mpm);
         for extra in [poison(), packet::cpong(), b"\0".to_vec()] {
-            let (path, received, sent) = (unique("w", "case"), Gate::default(), Gate::default());
-            let (wait, done) = (received.clone(), sent.clone());
-            stage.play(&path, move |conn, _| {
-                conn.send(&packet::answer(200, &[], b"own"))?;
-                wait.pass();
-                conn.send(&extra)?;
-                done.open();
-                Ok(Action::Keep)
-            });
             let mark = stage.mark();
-
-            assert_eq!(client::get(stage.httpd.addr(), &path).text(), "own");
-            received.open();
-            sent.pass();
-
-            let number = stage.carried_by(&mark, &path).expect("sent");
+            let number = stage.late("w", 200, &extra);
             let next = stage.echo("w");
             assert_ne!(super::stage::connection(&next), number);
             stage.check_after("S19", &mark, "w", Some(("error", "unexpected_bytes")), None);

@@ -5,9 +5,11 @@ use std::process::{Command, Stdio};
 
 use super::case::{end, flush, ok};
 use super::stage::{Mark, Stage, unique};
+use super::under_each_mpm;
 use crate::support::DEADLINE;
 use crate::support::client::{self, Client, Noise};
 use crate::support::engine::{Action, End};
+use crate::support::httpd::Mpm;
 use crate::support::packet::{CHUNK_MAX, body_chunk};
 use crate::support::{Gate, process, wait_until};
 
@@ -42,7 +44,11 @@ fn check_gone(stage: &Stage, what: &str, mark: &Mark, path: &str) {
 
 #[test]
 fn s20_a_client_that_goes_away_in_mid_download() {
-    let stage = Stage::new();
+    under_each_mpm(s20);
+}
+
+fn s20(mpm: Mpm) {
+    let stage = Stage::under(mpm);
     for reset in [true, false] {
         let path = download(&stage, 4000);
         let mark = stage.mark();
@@ -168,8 +174,12 @@ fn h2_a_client_that_goes_away_in_mid_upload() {
 
 #[test]
 fn s21_a_slow_client_does_not_fill_the_memory() {
+    under_each_mpm(s21);
+}
+
+fn s21(mpm: Mpm) {
     const CHUNKS: usize = 4000;
-    let stage = Stage::new();
+    let stage = Stage::under(mpm);
     let child = stage.httpd.only_child();
     // Once through at full speed, so that what is used at all is there.
     let path = download(&stage, CHUNKS);

@@ -121,6 +121,10 @@ fn c2_connects_that_are_never_answered() {
 
 #[test]
 fn c3_every_address_of_a_name_is_tried() {
+    under_each_mpm(c3);
+}
+
+fn c3(mpm: Mpm) {
     let port = ReservedPort::v4();
     let addresses: Vec<_> =
         ("localhost", port.port()).to_socket_addrs().expect("localhost").collect();
@@ -131,7 +135,7 @@ fn c3_every_address_of_a_name_is_tried() {
         std::io::Read::read(&mut stream, &mut [0; 1000]).expect("a request");
         std::io::Write::write_all(&mut stream, &packet::answer(200, &[], b"here")).expect("sent");
     });
-    let httpd = Httpd::builder(Module::Ours)
+    let httpd = one_process(Httpd::builder(Module::Ours), mpm)
         .workers(&format!("worker.list=w\nworker.w.host=localhost\nworker.w.port={}", port.port()))
         .mount("/w/*", "w")
         .start();
@@ -325,71 +329,81 @@ fn c9_bytes_that_wait_on_an_idle_connection() {
     under_each_mpm(|mpm| {
         let stage = Stage::under(mpm);
         for worker in ["w", "p"] {
-            let (path, received, sent) = (unique(worker, "case"), Gate::default(), Gate::default());
-            let (wait, done) = (received.clone(), sent.clone());
-            stage.play(&path, move |conn, _| {
-                conn.send(&packet::answer(200, &[], b"own"))?;
-                wait.pass();
-                conn.send(&poison())?;
-                done.open();
-                Ok(Action::Keep)
-            });
             let mark = stage.mark();
-            assert_eq!(client::get(stage.httpd.addr(), &path).text(), "own");
-            received.open();
-            sent.pass();
-            let number = stage.carried_by(&mark, &path).expect("sent");
+            let number = stage.late(worker, 200, &poison());
             assert_ne!(connection(&stage.echo(worker)), number);
             stage.check_after("C9", &mark, worker, Some(("error", "unexpected_bytes")), None);
         }
     });
 }
 
+/// Asks `MANY` times at once for a page that comes once all have asked, so that each request needs a
+/// connection of its own.
+fn all_at_once(engine: &Engine, httpd: &Httpd, gate: &Gate, round: usize) {
+    let path = format!("/w/hold/{round}");
+    gate.close();
+    std::thread::scope(|scope| {
+        let clients: Vec<_> =
+            (0..MANY).map(|_| scope.spawn(|| client::get(httpd.addr(), &path))).collect();
+        engine.wait_until("all requests", |seen| {
+            seen.requests.iter().filter(|request| request.uri() == path).count() == MANY
+        });
+        gate.open();
+        for client in clients {
+            let answer = client.join().expect("a client");
+            assert_eq!((answer.status(), answer.text()), (200, path.clone()));
+        }
+    });
+}
+
+const MANY: usize = 25;
+
+/// Under prefork they are those of as many processes.
 #[test]
 fn c10_all_idle_connections_die_at_once() {
-    const MANY: usize = 25;
-    let stage = Stage::with(|builder| builder.size(32, 1));
-    let round = |stage: &Stage| {
-        // All are held until the last has come, so that each needs a connection of its own.
-        let (gate, path) = (Gate::default(), unique("w", "case"));
+    under_each_mpm(|mpm| {
+        let gate = Gate::default();
         let wait = gate.clone();
-        stage.play(&path, move |conn, request| {
+        let engine = Engine::scripted(move |conn, request| {
             wait.pass();
             conn.send(&crate::support::engine::echo(request, 0))?;
             Ok(Action::Keep)
-        });
-        let mark = stage.mark();
-        std::thread::scope(|scope| {
-            let clients: Vec<_> =
-                (0..MANY).map(|_| scope.spawn(|| client::get(stage.httpd.addr(), &path))).collect();
-            stage.engine.wait_until("all requests", |seen| {
-                seen.requests.iter().filter(|request| request.uri() == path).count() == MANY
-            });
-            gate.open();
-            for client in clients {
-                let answer = client.join().expect("a client");
-                assert_eq!((answer.status(), answer.text()), (200, path.clone()));
-            }
-        });
-        mark
-    };
-    round(&stage);
-    assert_eq!(stage.engine.seen().open, MANY);
-    stage.engine.close_connections();
-    stage.engine.wait_until("all are closed", |seen| seen.open == 0);
+        })
+        .start();
+        let threads = if mpm == Mpm::Prefork { MANY as u32 } else { 32 };
+        let httpd = Httpd::builder(Module::Ours)
+            .mpm(mpm)
+            .size(threads, 1)
+            .jk_log_level("debug")
+            .worker("w", &engine.endpoint())
+            .mount("/w/*", "w")
+            .start();
+        all_at_once(&engine, &httpd, &gate, 0);
+        let children = httpd.child_pids();
+        assert_eq!(engine.seen().open, MANY);
+        engine.close_connections();
+        engine.wait_until("all are closed", |seen| seen.open == 0);
+        let before = httpd.jk_log().lines().count();
 
-    let mark = round(&stage);
+        all_at_once(&engine, &httpd, &gate, 1);
 
-    let lines = stage.log_since(&mark);
-    let stale = lines.iter().filter(|line| line.contains("(w) stale_conn: ")).count();
-    assert_eq!(stale, MANY, "{}", lines.join("\n"));
-    assert!(lines.iter().all(|line| line.contains(" [debug] ")), "{}", lines.join("\n"));
-    stage.check_after("C10", &stage.mark(), "w", None, None);
+        let log = httpd.jk_log();
+        let lines: Vec<&str> = log.lines().skip(before).collect();
+        let stale = lines.iter().filter(|line| line.contains("(w) stale_conn: ")).count();
+        assert_eq!(stale, MANY, "{}", lines.join("\n"));
+        assert!(lines.iter().all(|line| line.contains(" [debug] ")), "{}", lines.join("\n"));
+        assert_eq!(httpd.child_pids(), children, "the same processes serve");
+        assert_eq!(engine.seen().open, MANY);
+    });
 }
 
 #[test]
 fn c11_no_descriptor_is_left() {
-    let stage = Stage::new();
+    under_each_mpm(c11);
+}
+
+fn c11(mpm: Mpm) {
+    let stage = Stage::under(mpm);
     stage.drain("w");
     let mut client = Client::connect(stage.httpd.addr());
     let path = unique("w", "bye");

@@ -75,7 +75,7 @@ fn survives(moment: &str, panic: impl Fn(&Httpd, &str)) {
         let lines: Vec<&str> = log.lines().filter(|line| line.contains(" [error] ")).collect();
         assert_eq!(lines.len(), time, "one line each:\n{log}");
         let last = lines[time - 1];
-        assert!(last.contains(": internal_error: "), "{last}");
+        assert!(last.contains(": (w) internal_error: "), "{last}");
         assert!(last.contains(&format!("asked to panic {moment} the response")), "{last}");
     }
     assert_eq!(httpd.only_child(), child);

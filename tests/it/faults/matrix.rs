@@ -111,11 +111,23 @@ const ROWS: [(&str, Shown); 96] = [
     ("L2", Tests(&["faults::life::l2_another_member_answers_and_one_line_says_so"])),
     ("L3", Tests(&["balancer::failover::a_post_is_executed_once"])),
     ("L4", Tests(&["faults::life::l4_no_member_is_left"])),
-    ("L5", Tests(&["balancer::failover::one_request_tests_a_member_that_recovers"])),
+    (
+        "L5",
+        Tests(&[
+            "balancer::failover::one_request_tests_a_member_that_recovers",
+            "balancer::failover::a_member_that_comes_back_has_a_slow_start",
+        ]),
+    ),
     ("L6", Tests(&["balancer::sessions::session_ids", "balancer::sessions::session_cookies"])),
     ("L7", Tests(&["faults::life::l7_a_route_that_nobody_has"])),
     ("L8", Tests(&["balancer::sequences::distance_and_activation"])),
-    ("L9", Tests(&["balancer::tomcats::a_tomcat_that_hangs_costs_no_more_than_what_it_has"])),
+    (
+        "L9",
+        Tests(&[
+            "balancer::tomcats::a_tomcat_that_hangs_costs_no_more_than_what_it_has",
+            "balancer::failover::busyness_keeps_requests_from_a_slow_member",
+        ]),
+    ),
     ("L10", Tests(&["faults::pool::l10_a_pool_that_is_in_use_refuses_at_once"])),
     ("L11", Tests(&["balancer::restart::restarts_under_load_cost_nobody_anything"])),
     ("L12", Tests(&["balancer::failover::a_killed_process_leaves_no_request_counted"])),

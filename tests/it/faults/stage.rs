@@ -143,6 +143,27 @@ impl Stage {
         connection(&self.echo(worker))
     }
 
+    /// Has a connection answer a request with `status`, and then send `late` while it is idle. Returns
+    /// its number.
+    #[track_caller]
+    pub(crate) fn late(&self, worker: &str, status: u16, late: &[u8]) -> usize {
+        let (path, received, sent) = (unique(worker, "case"), Gate::default(), Gate::default());
+        let (wait, done, late) = (received.clone(), sent.clone(), late.to_vec());
+        self.play(&path, move |conn, _| {
+            conn.send(&packet::answer(status, &[], b"own"))?;
+            wait.pass();
+            conn.send(&late)?;
+            done.open();
+            Ok(Action::Keep)
+        });
+        let mark = self.mark();
+        let answer = client::get(self.httpd.addr(), &path);
+        assert_eq!((answer.status(), answer.text().as_str()), (status, "own"));
+        received.open();
+        sent.pass();
+        self.carried_by(&mark, &path).expect("sent")
+    }
+
     /// A request that must get its own answer.
     #[track_caller]
     pub(crate) fn echo(&self, worker: &str) -> Response {

@@ -5,9 +5,10 @@ use std::process::Stdio;
 
 use super::case::{Ask, Case, Fate, Sees, Step, Then, end, flush, ok};
 use super::stage::{Stage, unique};
-use super::under_each_mpm;
+use super::{one_process, under_each_mpm};
 use crate::support::client::{self, Client, Noise};
 use crate::support::engine::Action;
+use crate::support::httpd::Mpm;
 use crate::support::packet::{body_chunk, end_response, send_headers};
 use crate::support::process;
 
@@ -272,7 +273,11 @@ fn u2_a_client_that_ends_its_body_early_is_told() {
 
 #[test]
 fn u6_the_engine_may_refuse_a_body_that_is_not_sent_yet() {
-    let stage = Stage::new();
+    under_each_mpm(u6);
+}
+
+fn u6(mpm: Mpm) {
+    let stage = Stage::under(mpm);
     let path = unique("w", "case");
     stage.play(&path, |conn, _| {
         conn.send(&[send_headers(413, "", &[]), end()].concat())?;
@@ -293,8 +298,13 @@ fn u6_the_engine_may_refuse_a_body_that_is_not_sent_yet() {
 
 #[test]
 fn u10_a_filter_that_gives_nothing_does_not_end_the_body() {
+    under_each_mpm(u10);
+}
+
+fn u10(mpm: Mpm) {
     let stage = Stage::with(|builder| {
-        builder
+        one_process(builder, mpm)
+            .http2()
             .modules(&["filter", "deflate"])
             .config("<Location /w/zipped>\nSetInputFilter DEFLATE\n</Location>")
     });
@@ -320,6 +330,19 @@ fn u10_a_filter_that_gives_nothing_does_not_end_the_body() {
     drop(client);
     let number = stage.carried_by(&mark, &path).expect("sent");
     stage.check_after("U10", &mark, "w", None, Some((number, Fate::Pooled)));
+
+    got.lock().expect("no holder panics").clear();
+    let file = stage.httpd.path("htdocs/zipped");
+    std::fs::write(&file, &zipped).expect("a file");
+    let (data, url) = (format!("@{}", file.display()), stage.httpd.http(&path));
+    // The second header is but curl's way to leave Content-Length out, which would be that of the
+    // zipped body.
+    let headers = ["-H", "Content-Encoding: gzip", "-H", "Transfer-Encoding: chunked"];
+    let coding = [&headers[..], &["--data-binary", &data, &url]].concat();
+    let answer = client::curl(&[&["--http2-prior-knowledge"][..], &coding[..]].concat());
+    assert_eq!((answer.exit, answer.version.as_str()), (0, "2"), "{}", answer.complaint);
+    assert_eq!(answer.body, b"fine");
+    assert!(*got.lock().expect("no holder panics") == body, "the body is another one");
 }
 
 fn gzip(data: &[u8]) -> Vec<u8> {
@@ -349,8 +372,14 @@ fn u11_a_malformed_chunk_is_the_clients_fault() {
 
 #[test]
 fn u12_a_body_limit_is_the_clients_fault() {
+    under_each_mpm(u12);
+}
+
+fn u12(mpm: Mpm) {
     let stage = Stage::with(|builder| {
-        builder.config("<Location /w/case>\nLimitRequestBody 20000\n</Location>")
+        one_process(builder, mpm)
+            .http2()
+            .config("<Location /w/case>\nLimitRequestBody 20000\n</Location>")
     });
     let event = Some(("info", "client_body_limit"));
     let body = Noise::bytes(30_000);
@@ -370,6 +399,17 @@ fn u12_a_body_limit_is_the_clients_fault() {
     assert_eq!(answer.status(), 413, "{answer:?}");
     upload.check_unsent("U12 Content-Length");
     upload.check("U12 Content-Length", event);
+
+    let file = stage.httpd.path("htdocs/body");
+    std::fs::write(&file, &body).expect("a file");
+    let (data, path) = (format!("@{}", file.display()), unique("w", "case"));
+    for length in [&["-H", "Transfer-Encoding: chunked"][..], &[]] {
+        let (mark, url) = (stage.mark(), stage.httpd.http(&path));
+        let args =
+            [&["--http2-prior-knowledge", "--data-binary", &data, &url][..], length].concat();
+        assert_eq!(client::curl(&args).status, 413, "{length:?}");
+        stage.check_after("U12 over HTTP/2", &mark, "w", event, None);
+    }
 }
 
 #[test]

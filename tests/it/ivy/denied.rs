@@ -133,6 +133,6 @@ SetOutputFilter INCLUDES
     let seen: Vec<String> = engine.requests().iter().map(|r| r.uri().to_owned()).collect();
     assert_eq!(seen, ["/ivy/ok", "/handled/x"]);
     let line = "(AxonIvyEngine) path_denied: JkIvyEngine denies /ivy/system and what is below; \
-                outcome=403 path=/ivy/system/x";
+                phase=prepare in=0 out=0 body=0 tries=0 outcome=403 path=/ivy/system/x";
     assert!(httpd.jk_log().contains(line), "{}", httpd.jk_log());
 }

@@ -225,20 +225,7 @@ fn cve_2026_78383_an_announced_body_is_there_before_the_engine_hears_of_it() {
 fn cve_2026_103119_a_late_packet_is_nobody_elses() {
     let stage = Stage::new();
     for round in 0..3 {
-        let path = unique("w", "case");
-        let late = crate::support::Gate::default();
-        let (wait, sent) = (late.clone(), crate::support::Gate::default());
-        let done = sent.clone();
-        stage.play(&path, move |conn, _| {
-            conn.send(&packet::answer(200, &[], b"own"))?;
-            wait.pass();
-            conn.send(&[body_chunk(b"late"), end()].concat())?;
-            done.open();
-            Ok(Action::Keep)
-        });
-        assert_eq!(client::get(stage.httpd.addr(), &path).text(), "own");
-        late.open();
-        sent.pass();
+        stage.late("w", 200, &[body_chunk(b"late"), end()].concat());
         for _ in 0..5 {
             stage.echo("w");
         }
@@ -266,19 +253,7 @@ fn tomcat_2026_06_03_control_bytes_do_not_pass() {
 fn cve_2022_1319_a_stale_packet_instead_of_a_pong_is_no_failure() {
     let stage = Stage::new();
     for extra in [send_headers(400, "", &[]), end()] {
-        let path = unique("p", "case");
-        let (late, sent) = (crate::support::Gate::default(), crate::support::Gate::default());
-        let (wait, done) = (late.clone(), sent.clone());
-        stage.play(&path, move |conn, _| {
-            conn.send(&packet::answer(400, &[], b"first"))?;
-            wait.pass();
-            conn.send(&extra)?;
-            done.open();
-            Ok(Action::Keep)
-        });
-        assert_eq!(client::get(stage.httpd.addr(), &path).text(), "first");
-        late.open();
-        sent.pass();
+        stage.late("p", 400, &extra);
         for _ in 0..5 {
             stage.echo("p");
         }
