@@ -27,6 +27,8 @@ host_triple() {
 ASAN_SKIP='package:: policy:: build:: decode:: harness:: faults::guard'
 # They measure memory, which the sanitizer keeps back (its quarantine) to recognise a later use.
 ASAN_SKIP="$ASAN_SKIP grow memory"
+# They run httpd under callgrind, which cannot run what the sanitizer has made.
+ASAN_SKIP="$ASAN_SKIP status::work::a_page_costs"
 
 # The module under AddressSanitizer, in httpd, through the integration tests; then what it wrote. Stable Rust is enough:
 # the sanitizer's runtime must be in httpd before the module is, and gcc has it as a library.
