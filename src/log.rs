@@ -160,6 +160,8 @@ pub fn end_line(line: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     fn line(text: fmt::Arguments<'_>) -> String {
@@ -188,6 +190,45 @@ mod tests {
     #[test]
     fn a_peer_cannot_forge_a_second_line() {
         assert_eq!(line(format_args!("a\nb\rc")).matches(['\n', '\r']).count(), 1);
+    }
+
+    /// Takes lines from a level on.
+    struct From(Level, Cell<usize>);
+
+    impl Log for From {
+        fn enabled(&self, level: Level) -> bool {
+            level >= self.0
+        }
+
+        fn write(&self, _: Level, _: Site, text: fmt::Arguments<'_>) {
+            self.1.set(self.1.get() + text.to_string().len());
+        }
+    }
+
+    /// Counts how often it is formatted.
+    struct Shown(Cell<usize>);
+
+    impl fmt::Display for Shown {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.set(self.0.get() + 1);
+            f.write_str("shown")
+        }
+    }
+
+    #[test]
+    fn below_the_level_nothing_is_formatted_nor_even_computed() {
+        let (sink, shown, computed) =
+            (From(Level::Info, Cell::new(0)), Shown(Cell::new(0)), Cell::new(0));
+        let number = || {
+            computed.set(computed.get() + 1);
+            computed.get()
+        };
+        for level in [Level::Trace, Level::Debug] {
+            jk_log!(sink, level, "{shown} {}", number());
+        }
+        assert_eq!((shown.0.get(), computed.get(), sink.1.get()), (0, 0, 0));
+        jk_log!(sink, Level::Info, "{shown} {}", number());
+        assert_eq!((shown.0.get(), computed.get(), sink.1.get()), (1, 1, "shown 1".len()));
     }
 
     #[test]

@@ -287,6 +287,9 @@ impl<'r> BodyReader<'r> {
         }
     }
 
+    /// Its own function, not part of [`BodyReader::drain`], which every request calls: what lies on the
+    /// stack here would take a page more of each thread.
+    #[inline(never)]
     fn skip(&mut self, limit: u64) {
         let mut buf = [0; 4096];
         let mut skipped = 0u64;

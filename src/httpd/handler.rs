@@ -283,6 +283,7 @@ fn values(member: &Snapshot<'_>) -> [Vec<u8>; 10] {
 }
 
 /// Notes what a balancer has done with a request.
+#[inline(never)]
 fn note(record: &Record<'_>, report: &Report<'_>) {
     let (notes, pool) = (record.notes(), record.pool());
     if let Some(route) = report.route.as_ref().filter(|route| !route.is_empty()) {

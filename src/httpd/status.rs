@@ -84,6 +84,7 @@ struct View<'a> {
 ///
 /// # Errors
 /// The status for a form that cannot be read or is too long.
+#[inline(never)]
 pub(super) fn form(request: &mut HttpdRequest<'_>) -> Result<Vec<u8>, c_int> {
     const TYPE: &[u8] = b"application/x-www-form-urlencoded";
     let is_form = |(name, value): (&[u8], &[u8])| {
@@ -108,6 +109,7 @@ pub(super) fn form(request: &mut HttpdRequest<'_>) -> Result<Vec<u8>, c_int> {
 }
 
 /// Answers a request to the status worker `status`.
+#[inline(never)]
 pub(super) fn serve(
     record: &Record<'_>,
     runtime: &Runtime,

@@ -8,60 +8,63 @@ use super::measure::{Measured, Outcomes, Spread};
 use super::peer::Peer;
 use super::{chart, machine, targets};
 
+/// The columns: their names on a terminal, its width there, and their names on the page.
+const COLUMNS: [(&str, usize, &str); 12] = [
+    ("req/s", 9, "requests/s, or as said"),
+    ("to C", 19, "to C (least–most)"),
+    ("to http", 7, "to http"),
+    ("p50 µs", 8, "p50 µs"),
+    ("p99 µs", 8, "p99 µs"),
+    ("to C", 6, "to C"),
+    ("CPU µs", 9, "CPU µs"),
+    ("to C", 19, "to C (least–most)"),
+    ("calls", 7, "calls"),
+    ("instr", 8, "instructions"),
+    ("PSS", 7, "PSS KiB"),
+    ("anon", 7, "anonymous KiB"),
+];
+
+/// What a peer has in the columns.
+fn cells(row: &Outcomes, measured: &Measured) -> [String; COLUMNS.len()] {
+    let to = |peer, column| row.ratio(measured.peer, peer, column);
+    let optional = |value: Option<f64>, digits: usize| {
+        value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
+    };
+    let median = |spread: Option<Spread>| optional(spread.map(|spread| spread.median), 2);
+    [
+        row.throughput(measured),
+        spread(to(Peer::C, |sample| sample.rate)),
+        median(to(Peer::Http, |sample| sample.rate)),
+        format!("{:.0}", measured.median(|sample| sample.p50)),
+        format!("{:.0}", measured.median(|sample| sample.p99)),
+        median(to(Peer::C, |sample| sample.p99)),
+        format!("{:.1}", measured.median(|sample| sample.cpu)),
+        spread(to(Peer::C, |sample| sample.cpu)),
+        optional(measured.calls, 1),
+        optional(measured.instructions, 0),
+        measured.pss.to_string(),
+        measured.anon.to_string(),
+    ]
+}
+
 /// A row as text for a terminal.
 pub(super) fn text(result: &Outcomes) -> String {
+    let line = |name: &str, cells: [&str; COLUMNS.len()]| {
+        let cells = cells.into_iter().zip(COLUMNS);
+        let cells = cells.map(|(cell, (_, width, _))| format!(" {cell:>width$}"));
+        format!("  {name:19}{}\n", cells.collect::<String>())
+    };
     let mut text = format!("{} ({})\n", result.name, result.title);
-    let _ = writeln!(
-        text,
-        "  {:19} {:>9} {:>19} {:>7} {:>8} {:>8} {:>6} {:>9} {:>19} {:>7} {:>8} {:>7} {:>7}",
-        "",
-        "req/s",
-        "to C",
-        "to http",
-        "p50 µs",
-        "p99 µs",
-        "to C",
-        "CPU µs",
-        "to C",
-        "calls",
-        "instr",
-        "PSS",
-        "anon"
-    );
+    text += &line("", COLUMNS.map(|(name, _, _)| name));
     for measured in &result.peers {
-        let to_c = |column| result.ratio(measured.peer, Peer::C, column);
-        let calls = measured.calls.map_or("-".to_owned(), |calls| format!("{calls:.1}"));
-        let p99 =
-            to_c(|sample| sample.p99).map_or("-".to_owned(), |it| format!("{:.2}", it.median));
-        let _ = writeln!(
-            text,
-            "  {:19} {:>9} {:>19} {:>7} {:8.0} {:8.0} {:>6} {:9.1} {:>19} {:>7} {:>8} {:7} {:7}",
-            measured.peer.name(),
-            result.throughput(measured),
-            spread(to_c(|sample| sample.rate)),
-            to_http(result, measured.peer),
-            measured.median(|sample| sample.p50),
-            measured.median(|sample| sample.p99),
-            p99,
-            measured.median(|sample| sample.cpu),
-            spread(to_c(|sample| sample.cpu)),
-            calls,
-            measured.instructions.map_or("-".to_owned(), |count| format!("{count:.0}")),
-            measured.pss,
-            measured.anon
-        );
+        text += &line(measured.peer.name(), cells(result, measured).each_ref().map(String::as_str));
     }
     text
 }
 
-/// The ratio of the throughput to that of mod_proxy_http.
-fn to_http(row: &Outcomes, peer: Peer) -> String {
-    let ratio = row.ratio(peer, Peer::Http, |sample| sample.rate);
-    ratio.map_or("-".to_owned(), |it| format!("{:.2}", it.median))
-}
-
 fn spread(spread: Option<Spread>) -> String {
-    spread.map_or("-".to_owned(), |it| format!("{:.2} ({:.2}-{:.2})", it.median, it.least, it.most))
+    spread
+        .map_or("–".to_owned(), |it| format!("{:.2} ({:.2}-{:.2})", it.median, it.least, it.most))
 }
 
 /// The page's measured part: machine, targets, table, growth, charts.
@@ -89,12 +92,12 @@ pub(super) fn page(rows: &[Outcomes], growth: &[Growth], how: &str) -> String {
         ![CPU time per request of each row, as ratio to C mod_jk](benchmarks/cpu.svg)\n\n\
         ![Throughput of each row, as ratio to C mod_jk](benchmarks/rate.svg)\n\n\
         ## All rows\n\n";
-    page += "| Row | | requests/s, or as said | to C (least–most) | to http | p50 µs | p99 µs | to C | CPU µs | \
-        to C (least–most) | calls | instructions | PSS KiB | anonymous KiB |\n\
-        |---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+    let names = COLUMNS.map(|(_, _, name)| name).join(" | ");
+    let _ = writeln!(page, "| Row | | {names} |\n|---|---|{}", "--:|".repeat(COLUMNS.len()));
     for row in rows {
         for measured in &row.peers {
-            page += &table_line(row, measured);
+            let (title, name) = (row.title, measured.peer.name());
+            let _ = writeln!(page, "| {title} | {name} | {} |", cells(row, measured).join(" | "));
         }
     }
     page += "\n## How cost grows\n\n| | slope of | ";
@@ -112,30 +115,6 @@ pub(super) fn page(rows: &[Outcomes], growth: &[Growth], how: &str) -> String {
         let _ = write!(page, "\n![{}](benchmarks/{}.svg)\n", growth.title, growth.name);
     }
     page
-}
-
-fn table_line(row: &Outcomes, measured: &Measured) -> String {
-    let to_c = |column| row.ratio(measured.peer, Peer::C, column);
-    let p99 = to_c(|sample| sample.p99).map_or("–".to_owned(), |it| format!("{:.2}", it.median));
-    let optional = |value: Option<f64>, digits: usize| {
-        value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
-    };
-    format!(
-        "| {} | {} | {} | {} | {} | {:.0} | {:.0} | {p99} | {:.1} | {} | {} | {} | {} | {} |\n",
-        row.title,
-        measured.peer.name(),
-        row.throughput(measured),
-        spread(to_c(|sample| sample.rate)),
-        to_http(row, measured.peer),
-        measured.median(|sample| sample.p50),
-        measured.median(|sample| sample.p99),
-        measured.median(|sample| sample.cpu),
-        spread(to_c(|sample| sample.cpu)),
-        optional(measured.calls, 1),
-        optional(measured.instructions, 0),
-        measured.pss,
-        measured.anon
-    )
 }
 
 /// Puts the measured part between the marks of the page, and the charts beside it.

@@ -1,5 +1,6 @@
-/* Counts what the code of one module asks the C library for: system calls, and memory. It is preloaded into
-   httpd; the counts are in a file that all of its processes share. */
+/* Counts what the code of one module asks the C library for: system calls, and memory; and what httpd sends
+   from where it lies in the memory that the module has received it into. It is preloaded into httpd; the
+   counts are in a file that all of its processes share. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -12,7 +13,7 @@
 #include <unistd.h>
 
 struct counts {
-    unsigned long calls, allocations;
+    unsigned long calls, allocations, sent, in_place;
 };
 
 static struct counts *counts;
@@ -33,12 +34,42 @@ __attribute__((constructor)) static void map_counts(void)
         counts = map;
 }
 
-static void count(unsigned long *what, void *caller)
+static int is_counted(void *caller)
 {
     Dl_info from;
 
-    if (counts && dladdr(caller, &from) && from.dli_fname && strcmp(from.dli_fname, module) == 0)
+    return counts && dladdr(caller, &from) && from.dli_fname && strcmp(from.dli_fname, module) == 0;
+}
+
+static void count(unsigned long *what, void *caller)
+{
+    if (is_counted(caller))
         __atomic_add_fetch(what, 1, __ATOMIC_RELAXED);
+}
+
+/* From where to where this thread's module has received: one buffer, used again for every request. */
+static __thread const char *received, *received_end;
+
+static void remember(const char *start, size_t room)
+{
+    if (!received || start < received)
+        received = start;
+    if (start + room > received_end)
+        received_end = start + room;
+}
+
+/* httpd's own calls: what goes to the client. */
+static void count_sent(const struct iovec *parts, int n, size_t written)
+{
+    for (int i = 0; i < n && written > 0; i++) {
+        const char *start = parts[i].iov_base;
+        size_t length = parts[i].iov_len < written ? parts[i].iov_len : written;
+
+        written -= length;
+        __atomic_add_fetch(&counts->sent, length, __ATOMIC_RELAXED);
+        if (received && start >= received && start + length <= received_end)
+            __atomic_add_fetch(&counts->in_place, length, __ATOMIC_RELAXED);
+    }
 }
 
 #define COUNTED(what, type, name, parameters, arguments)                \
@@ -53,20 +84,47 @@ static void count(unsigned long *what, void *caller)
     }
 
 COUNTED(calls, int, poll, (struct pollfd * fds, nfds_t n, int timeout), (fds, n, timeout))
-COUNTED(calls, ssize_t, recv, (int fd, void *buf, size_t n, int flags), (fd, buf, n, flags))
 COUNTED(calls, ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags))
 COUNTED(calls, ssize_t, read, (int fd, void *buf, size_t n), (fd, buf, n))
 COUNTED(calls, ssize_t, readv, (int fd, const struct iovec *parts, int n), (fd, parts, n))
 COUNTED(calls, ssize_t, send, (int fd, const void *buf, size_t n, int flags), (fd, buf, n, flags))
 COUNTED(calls, ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags))
 COUNTED(calls, ssize_t, write, (int fd, const void *buf, size_t n), (fd, buf, n))
-COUNTED(calls, ssize_t, writev, (int fd, const struct iovec *parts, int n), (fd, parts, n))
 COUNTED(calls, int, setsockopt, (int fd, int level, int name, const void *value, socklen_t n),
         (fd, level, name, value, n))
 COUNTED(calls, int, getsockopt, (int fd, int level, int name, void *value, socklen_t *n),
         (fd, level, name, value, n))
 COUNTED(calls, int, close, (int fd), (fd))
 COUNTED(allocations, int, posix_memalign, (void **memory, size_t alignment, size_t n), (memory, alignment, n))
+
+ssize_t recv(int fd, void *buf, size_t n, int flags)
+{
+    static ssize_t (*next)(int fd, void *buf, size_t n, int flags);
+
+    if (is_counted(__builtin_return_address(0))) {
+        __atomic_add_fetch(&counts->calls, 1, __ATOMIC_RELAXED);
+        if (!(flags & MSG_PEEK))
+            remember(buf, n);
+    }
+    if (!next)
+        next = (ssize_t (*)(int, void *, size_t, int)) dlsym(RTLD_NEXT, "recv");
+    return next(fd, buf, n, flags);
+}
+
+ssize_t writev(int fd, const struct iovec *parts, int n)
+{
+    static ssize_t (*next)(int fd, const struct iovec *parts, int n);
+    ssize_t written;
+
+    if (!next)
+        next = (ssize_t (*)(int, const struct iovec *, int)) dlsym(RTLD_NEXT, "writev");
+    written = next(fd, parts, n);
+    if (is_counted(__builtin_return_address(0)))
+        __atomic_add_fetch(&counts->calls, 1, __ATOMIC_RELAXED);
+    else if (counts && written > 0)
+        count_sent(parts, n, written);
+    return written;
+}
 
 /* dlsym may itself ask for memory, so these take the C library's other names. */
 void *__libc_malloc(size_t n);

@@ -40,7 +40,7 @@ pub(super) struct Counts {
 impl Counter {
     pub(super) fn new(module: Module) -> Self {
         let dir = temp_dir("jk-counts-");
-        fs::write(dir.path().join("counts"), [0; 16]).expect("a file for the counts");
+        fs::write(dir.path().join("counts"), [0; 32]).expect("a file for the counts");
         Self { dir, module }
     }
 
@@ -58,10 +58,22 @@ impl Counter {
         self.dir.path().join("counts")
     }
 
-    fn now(&self) -> Counts {
+    fn numbers(&self) -> [u64; 4] {
         let bytes = fs::read(self.file()).expect("the counts");
         let number = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
-        Counts { calls: number(0), allocations: number(8) }
+        [0, 8, 16, 24].map(number)
+    }
+
+    fn now(&self) -> Counts {
+        let [calls, allocations, ..] = self.numbers();
+        Counts { calls, allocations }
+    }
+
+    /// Bytes that httpd has written to clients, and how many of them lay where the module had
+    /// received them.
+    pub(super) fn sent(&self) -> (u64, u64) {
+        let [_, _, sent, in_place] = self.numbers();
+        (sent, in_place)
     }
 
     /// Repeats `work` until its counts are at most as said, and at most 20 times; returns the lowest.

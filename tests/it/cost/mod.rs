@@ -69,6 +69,21 @@ fn a_megabyte_takes_at_most_forty_two_system_calls_and_no_memory() {
     assert!(ours.calls <= 42 && ours.allocations == 0, "{ours:?}");
 }
 
+/// Body bytes go to the client from where they were received: nobody copies them but the kernel.
+/// httpd keeps a rest that it does not write at once, which it copies.
+#[test]
+fn a_megabyte_reaches_the_client_without_a_copy() {
+    let engine = Engine::scripted(answers).start();
+    let counter = Counter::new(Module::Ours);
+    let httpd = counter.httpd().size(2, 1).worker("w", &engine.endpoint());
+    let httpd = httpd.mount("/w/*", "w").start();
+    let answer = client::get(httpd.addr(), "/w/large");
+    assert_eq!((answer.status(), answer.body.len()), (200, MEGABYTE));
+    let (sent, in_place) = counter.sent();
+    assert!(sent > MEGABYTE as u64, "{sent} bytes, with the headers");
+    assert!(in_place >= MEGABYTE as u64 / 100 * 90, "{in_place} of {sent} bytes");
+}
+
 /// A packet of an upload is asked for and sent: two calls, as the engine asks for each.
 #[test]
 fn an_upload_takes_two_system_calls_for_a_packet_and_no_memory() {
