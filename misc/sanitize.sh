@@ -33,7 +33,8 @@ bench::=measure beside other modules
 faults::guard=build a module of their own
 cost::=count system calls and memory with a preloaded library of their own
 faults::growth::=measure memory, and the sanitizer keeps back what is freed
-s21_a_slow_client_does_not_fill_the_memory=measure memory as well'
+s21_a_slow_client_does_not_fill_the_memory=measure memory as well
+status::work::a_page_costs=run httpd under callgrind, which cannot run what the sanitizer has made'
 
 # The module under AddressSanitizer, in httpd, through the integration tests; then what it wrote. Stable Rust is enough:
 # the sanitizer's runtime must be in httpd before the module is, and gcc has it as a library.

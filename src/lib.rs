@@ -53,6 +53,10 @@ pub mod worker;
 #[cfg(feature = "httpd")]
 mod httpd;
 
+// What unit tests share with the fuzz targets has this name for it.
+#[cfg(test)]
+extern crate self as mod_jk;
+
 /// As many generated cases as a property takes, unless PROPTEST_CASES says how many (`misc/dev miri`).
 #[cfg(test)]
 fn generated(cases: u32) -> proptest::prelude::ProptestConfig {

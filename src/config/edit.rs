@@ -7,7 +7,7 @@
 //! `recovery_options` that no line sets count as 0, and changing them to 0 leaves them unset.
 #![forbid(unsafe_code)]
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use thiserror::Error;
@@ -261,6 +261,9 @@ pub fn merge(
         stored.retain(|known| !taken_back.contains(&(known.member, known.key)));
         scratch = effective(file, &stored);
     }
+    // All settings of a thousand members can come at once.
+    let mut stored: BTreeMap<_, Stored> =
+        stored.into_iter().map(|edit| ((edit.member, edit.key), edit)).collect();
     for Edit { member, key, value: text } in others {
         let (member, key) = (*member, *key);
         if let Err(why) = set(&mut scratch, member, key, text) {
@@ -273,23 +276,24 @@ pub fn merge(
             refusals.push(Refusal { member, key, why });
             continue;
         }
-        stored.retain(|known| (known.member, known.key) != (member, key));
-        if new != in_file {
-            stored.push(Stored { member, key, value: new, file: in_file });
+        if new == in_file {
+            stored.remove(&(member, key));
+        } else {
+            stored.insert((member, key), Stored { member, key, value: new, file: in_file });
         }
     }
-    stored.sort_by_key(|edit| (edit.member, edit.key));
+    let stored: Vec<Stored> = stored.into_values().collect();
     let config = effective(file, &stored);
     refusals.extend(contradictions(&config, &edits));
     if !refusals.is_empty() {
         return Err(refusals);
     }
     let mut changes = Vec::new();
+    let mut known = HashSet::new();
     for Edit { member, key, .. } in &edits {
         let values = (value(&before, *member, *key), value(&config, *member, *key));
         let (Some(old), Some(new)) = values else { continue };
-        let is_known = changes.iter().any(|c: &Change| (c.member, c.key) == (*member, *key));
-        if old != new && !is_known {
+        if old != new && known.insert((*member, *key)) {
             changes.push(Change { member: *member, key: *key, old, new });
         }
     }

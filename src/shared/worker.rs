@@ -87,7 +87,8 @@ impl WorkerState {
         let _ = self.connected.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
-    /// Sets all counters to zero, but for what is going on now. `now`: seconds since 1970.
+    /// Sets all counters to zero, but for what is going on now; when a request failed last stays known.
+    /// `now`: seconds since 1970.
     pub fn reset(&self, now: u64) {
         for counter in [
             &self.reply_timeouts,
@@ -98,14 +99,9 @@ impl WorkerState {
         ] {
             counter.store(0, Ordering::Relaxed);
         }
-        for counter in [
-            &self.used,
-            &self.read,
-            &self.transferred,
-            &self.retries,
-            &self.all_reply_timeouts,
-            &self.error_time,
-        ] {
+        for counter in
+            [&self.used, &self.read, &self.transferred, &self.retries, &self.all_reply_timeouts]
+        {
             counter.store(0, Ordering::Relaxed);
         }
         self.latency.reset();

@@ -23,9 +23,9 @@ pub(super) type Parameter = (&'static str, Key, &'static str);
 /// Those of a balancer, as C mod_jk names them, with the words of its forms.
 pub(super) const OF_BALANCER: [Parameter; 9] = [
     ("vlr", Key::LbRetries, "Retries"),
-    ("vlri", Key::LbRetryInterval, "Retry Interval"),
-    ("vlt", Key::RecoverTime, "Recover Wait Time"),
-    ("vlee", Key::ErrorEscalationTime, "Error Escalation Time"),
+    ("vlri", Key::LbRetryInterval, "Retry Interval (ms)"),
+    ("vlt", Key::RecoverTime, "Recover Wait Time (s)"),
+    ("vlee", Key::ErrorEscalationTime, "Error Escalation Time (s)"),
     ("vlx", Key::MaxReplyTimeouts, "Max Reply Timeouts"),
     ("vls", Key::StickySession, "Sticky Sessions"),
     ("vlf", Key::StickySessionForce, "Force Sticky Sessions"),
@@ -47,17 +47,17 @@ pub(super) const OF_MEMBER: [Parameter; 6] = [
 pub(super) const OF_ENGINE: [Parameter; 13] = [
     ("vahst", Key::Host, "Hostname"),
     ("vaprt", Key::Port, "Port"),
-    ("vacpt", Key::ConnectionPoolTimeout, "Connection Pool Timeout"),
-    ("vapng", Key::PingTimeout, "Ping Timeout"),
-    ("vact", Key::ConnectTimeout, "Connect Timeout"),
-    ("vapt", Key::PrepostTimeout, "Prepost Timeout"),
-    ("vart", Key::ReplyTimeout, "Reply Timeout"),
+    ("vacpt", Key::ConnectionPoolTimeout, "Connection Pool Timeout (s)"),
+    ("vapng", Key::PingTimeout, "Ping Timeout (ms)"),
+    ("vact", Key::ConnectTimeout, "Connect Timeout (ms)"),
+    ("vapt", Key::PrepostTimeout, "Prepost Timeout (ms)"),
+    ("vart", Key::ReplyTimeout, "Reply Timeout (ms)"),
     ("var", Key::Retries, "Retries"),
-    ("vari", Key::RetryInterval, "Retry Interval"),
-    ("vacpi", Key::ConnectionPingInterval, "Connection Ping Interval"),
+    ("vari", Key::RetryInterval, "Retry Interval (ms)"),
+    ("vacpi", Key::ConnectionPingInterval, "Connection Ping Interval (s)"),
     ("varo", Key::RecoveryOptions, "Recovery Options"),
     ("vabl", Key::BusyLimit, "Busy Limit"),
-    ("vamps", Key::MaxPacketSize, "Max Packet Size"),
+    ("vamps", Key::MaxPacketSize, "Max Packet Size (bytes)"),
 ];
 
 /// The parameters that `att` can name: those of all members at once.

@@ -257,7 +257,7 @@ impl<'a> Part<'a> {
         worker: &'a WorkerName,
     ) -> impl Iterator<Item = (usize, &'a Map<'a>)> {
         let is_hidden = self.opt.hides_maps();
-        (1..).zip(self.snapshot.maps_of(worker)).filter(move |_| !is_hidden)
+        (1..).zip(self.snapshot.maps.of(worker)).filter(move |_| !is_hidden)
     }
 }
 

@@ -148,7 +148,7 @@ fn workers(writer: &mut Writer, status: &StatusConfig, part: &Part<'_>) {
     let head = &part.snapshot.head;
     writer.array("balancers", part.balancers, |one, balancer| {
         let name = &balancer.config.name;
-        let count = part.snapshot.maps_of(name).count();
+        let count = part.snapshot.maps.count(name);
         one.fields(&fields::balancer(balancer, status, head, count));
         one.plain("failovers", balancer.failovers);
         one.array("members", part.members(balancer), |one, of| {
@@ -158,7 +158,7 @@ fn workers(writer: &mut Writer, status: &StatusConfig, part: &Part<'_>) {
     });
     writer.array("ajp_workers", part.engines, |one, engine| {
         let name = &engine.config.name;
-        let count = part.snapshot.maps_of(name).count();
+        let count = part.snapshot.maps.count(name);
         one.fields(&fields::engine(engine, head, count));
         one.string("state", engine.state().as_bytes());
         more(one, engine);

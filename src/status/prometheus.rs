@@ -79,11 +79,25 @@ impl Writer {
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    fn sample(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
-        let _ = match labels {
-            "" => writeln!(self.0, "{name} {value}"),
-            labels => writeln!(self.0, "{name}{{{labels}}} {value}"),
-        };
+    fn sample(&mut self, name: &str, labels: &str, value: u64) {
+        self.line(name, &[labels], &value.to_string());
+    }
+
+    /// One of the series that a label more tells apart. There are many: no formatting here.
+    fn one_of(&mut self, name: &str, labels: &str, (label, of): (&str, &str), value: u64) {
+        self.line(name, &[labels, ",", label, "=\"", of, "\""], &value.to_string());
+    }
+
+    fn line(&mut self, name: &str, labels: &[&str], value: &str) {
+        self.0.push_str(name);
+        if !matches!(labels, [""]) {
+            self.0.push('{');
+            labels.iter().for_each(|part| self.0.push_str(part));
+            self.0.push('}');
+        }
+        self.0.push(' ');
+        self.0.push_str(value);
+        self.0.push('\n');
     }
 }
 
@@ -137,7 +151,7 @@ fn workers(writer: &mut Writer, status: &StatusConfig, part: &Part<'_>) {
         writer.begin(name, "gauge", "Whether the last request of the worker failed.");
         for engine in part.engines {
             let labels = format!("worker=\"{}\"", label(engine.config.name.as_bytes()));
-            writer.sample(name, &labels, u8::from(engine.is_failing));
+            writer.sample(name, &labels, engine.is_failing.into());
         }
     }
     for (name, kind, help, value) in METRICS {
@@ -165,19 +179,19 @@ fn balancers(writer: &mut Writer, status: &StatusConfig, part: &Part<'_>) {
         [("good", Judgement::Good), ("degraded", Judgement::Degraded), ("bad", Judgement::Bad)];
     for balancer in part.balancers {
         for (word, judgement) in judgements {
-            let labels = format!("{},rating=\"{word}\"", labels(&balancer.config.name));
-            writer.sample(name, &labels, balancer.count(status, judgement));
+            let count = u64::try_from(balancer.count(status, judgement)).unwrap_or(u64::MAX);
+            writer.one_of(name, &labels(&balancer.config.name), ("rating", word), count);
         }
     }
     let name = "jk_balancer_busy_requests";
     writer.begin(name, "gauge", "Requests that the balancer is serving.");
     for balancer in part.balancers {
-        writer.sample(name, &labels(&balancer.config.name), balancer.busy);
+        writer.sample(name, &labels(&balancer.config.name), balancer.busy.into());
     }
     let name = "jk_balancer_busy_requests_max";
     writer.begin(name, "gauge", "Most requests that the balancer was serving at a time.");
     for balancer in part.balancers {
-        writer.sample(name, &labels(&balancer.config.name), balancer.max_busy);
+        writer.sample(name, &labels(&balancer.config.name), balancer.max_busy.into());
     }
     let name = "jk_failovers_total";
     writer.begin(name, "counter", "Requests that went to another member as one had failed.");
@@ -191,8 +205,7 @@ fn states(writer: &mut Writer, members: &[(String, &Member<'_>)]) {
     writer.begin(name, "gauge", "Whether the member is in this state.");
     for (labels, member) in members {
         for state in STATES {
-            let labels = format!("{labels},state=\"{}\"", state.text());
-            writer.sample(name, &labels, u8::from(member.state == state));
+            writer.one_of(name, labels, ("state", state.text()), (member.state == state).into());
         }
     }
     let name = "jk_member_activation";
@@ -200,8 +213,8 @@ fn states(writer: &mut Writer, members: &[(String, &Member<'_>)]) {
     for (labels, member) in members {
         for activation in ACTIVATIONS {
             let word = super::fields::activation(activation);
-            let labels = format!("{labels},activation=\"{word}\"");
-            writer.sample(name, &labels, u8::from(member.activation == activation));
+            let value = u64::from(member.activation == activation);
+            writer.one_of(name, labels, ("activation", word), value);
         }
     }
     type One = (&'static str, &'static str, &'static str, fn(&Member<'_>) -> u64);
@@ -226,15 +239,17 @@ fn states(writer: &mut Writer, members: &[(String, &Member<'_>)]) {
 fn latency(writer: &mut Writer, engines: &[(String, &Engine<'_>)]) {
     let name = "jk_request_duration_seconds";
     writer.begin(name, "histogram", "How long requests took at the engine, retries included.");
+    let bounds = BOUNDS.iter().map(|bound| seconds(bound.saturating_mul(1000)));
+    let bounds: Vec<String> = bounds.chain(["+Inf".to_owned()]).collect();
+    let [bucket, sum, all] = ["bucket", "sum", "count"].map(|end| format!("{name}_{end}"));
     for (labels, engine) in engines {
         let times = &engine.times;
         let mut count: u64 = 0;
-        let bounds = BOUNDS.iter().map(|bound| seconds(bound.saturating_mul(1000)));
-        for (bound, here) in bounds.chain(["+Inf".to_owned()]).zip(times.buckets) {
+        for (bound, here) in bounds.iter().zip(times.buckets) {
             count = count.saturating_add(here);
-            writer.sample(&format!("{name}_bucket"), &format!("{labels},le=\"{bound}\""), count);
+            writer.one_of(&bucket, labels, ("le", bound), count);
         }
-        writer.sample(&format!("{name}_sum"), labels, seconds(times.micros));
-        writer.sample(&format!("{name}_count"), labels, count);
+        writer.line(&sum, &[labels], &seconds(times.micros));
+        writer.sample(&all, labels, count);
     }
 }

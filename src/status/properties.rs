@@ -99,7 +99,7 @@ fn workers(writer: &mut Writer<'_>, status: &StatusConfig, part: &Part<'_>) {
     }
     for balancer in part.balancers {
         let name = &balancer.config.name;
-        let count = part.snapshot.maps_of(name).count();
+        let count = part.snapshot.maps.count(name);
         writer.text("list", name.as_bytes());
         writer.fields(name, name, &fields::balancer(balancer, status, head, count));
         for member in part.members(balancer) {
@@ -115,7 +115,7 @@ fn workers(writer: &mut Writer<'_>, status: &StatusConfig, part: &Part<'_>) {
     }
     for engine in part.engines {
         let name = &engine.config.name;
-        let count = part.snapshot.maps_of(name).count();
+        let count = part.snapshot.maps.count(name);
         writer.line(&[Step::Name(name.as_bytes()), Step::Word("list")], name.as_bytes());
         writer.fields(name, name, &in_lines(fields::engine(engine, head, count)));
         maps(writer, part, name);

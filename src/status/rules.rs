@@ -58,7 +58,7 @@ impl Context<'_> {
             return;
         }
         let name = markup(worker.as_bytes());
-        let count = part.snapshot.maps_of(worker).count();
+        let count = part.snapshot.maps.count(worker);
         if count == 0 {
             let _ = writeln!(body, "<p>Warning: No URI Mappings defined for {name} !</p>");
             return;

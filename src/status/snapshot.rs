@@ -2,6 +2,7 @@
 //! configuration has them, numbers as they were read.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::time::Local;
@@ -20,9 +21,8 @@ pub struct Snapshot<'a> {
     pub balancers: Vec<Balancer<'a>>,
     /// The workers of `worker.list` that are one engine, in its order.
     pub engines: Vec<Engine<'a>>,
-    /// The mapping rules of all servers, the main one first, each server's in the order in which they
-    /// are tried.
-    pub maps: Vec<Map<'a>>,
+    /// The mapping rules of all servers.
+    pub maps: Maps<'a>,
     /// The last changes of members' states, the last one first.
     pub changes: Vec<Change<'a>>,
 }
@@ -65,6 +65,51 @@ pub struct Map<'a> {
     pub server: &'a str,
     /// The rule.
     pub rule: &'a Rule,
+}
+
+/// Mapping rules, found by their workers: a page asks for those of each.
+#[derive(Debug, Default)]
+pub struct Maps<'a> {
+    /// The rules of a worker, each with its place among all.
+    of: BTreeMap<&'a [u8], Vec<(usize, Map<'a>)>>,
+}
+
+impl<'a> FromIterator<Map<'a>> for Maps<'a> {
+    /// From the rules of all servers, the main one first, each server's in the order in which they are
+    /// tried.
+    fn from_iter<I: IntoIterator<Item = Map<'a>>>(maps: I) -> Self {
+        let mut of: BTreeMap<&[u8], Vec<(usize, Map<'_>)>> = BTreeMap::new();
+        for (place, map) in maps.into_iter().enumerate() {
+            of.entry(&map.rule.worker).or_default().push((place, map));
+        }
+        Self { of }
+    }
+}
+
+impl<'a> Maps<'a> {
+    fn own(&self, worker: &[u8]) -> &[(usize, Map<'a>)] {
+        self.of.get(worker).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The rules of all workers; none beside the own ones of a worker with their name.
+    fn common(&self, worker: &[u8]) -> &[(usize, Map<'a>)] {
+        if worker == b"*" { &[] } else { self.own(b"*") }
+    }
+
+    /// How many rules concern a worker: its own, and those of all workers.
+    pub fn count(&self, worker: &WorkerName) -> usize {
+        let name = worker.as_bytes();
+        self.own(name).len().saturating_add(self.common(name).len())
+    }
+
+    /// The rules that concern a worker, in the order in which they are shown.
+    pub fn of(&self, worker: &WorkerName) -> Vec<&Map<'a>> {
+        let name = worker.as_bytes();
+        let found = self.own(name).iter().chain(self.common(name));
+        let mut found: Vec<&(usize, Map<'a>)> = found.collect();
+        found.sort_unstable_by_key(|(place, _)| *place);
+        found.into_iter().map(|(_, map)| map).collect()
+    }
 }
 
 /// A state that has changed.
@@ -329,13 +374,5 @@ impl<'a> Balancer<'a> {
         let least = recover.saturating_sub(head.ago(member.last_error));
         let (maintenance, _) = self.next_maintenance(head);
         (least.max(maintenance), least.saturating_add(head.maintain))
-    }
-}
-
-impl Snapshot<'_> {
-    /// The rules that concern a worker, in the order in which they are shown.
-    pub fn maps_of<'s>(&'s self, worker: &'s WorkerName) -> impl Iterator<Item = &'s Map<'s>> {
-        let name = worker.as_bytes();
-        self.maps.iter().filter(move |map| *map.rule.worker == *name || *map.rule.worker == *b"*")
     }
 }

@@ -50,27 +50,28 @@ impl Context<'_> {
              aria-label=\"Members of {name}\"><table class=\"cards\"><caption>Balancer Members\
              </caption><thead><tr>"
         );
-        for column in [
-            "Name",
-            "State",
-            "Act",
-            "Share",
-            "Acc",
-            "Sess",
-            "Err",
-            "CE",
-            "RE",
-            "Busy (max)",
-            "Con (max)",
-            "Wr",
-            "Rd",
-            "F/D",
-            "Route",
-            "Address",
-            "Actions",
-        ] {
-            let _ = write!(body, "<th scope=\"col\">{column}</th>");
-        }
+        columns(
+            body,
+            &[
+                "Name",
+                "State",
+                "Act",
+                "Share",
+                "Acc",
+                "Sess",
+                "Err",
+                "CE",
+                "RE",
+                "Busy (max)",
+                "Con (max)",
+                "Wr",
+                "Rd",
+                "F/D",
+                "Route",
+                "Address",
+                "Actions",
+            ],
+        );
         body.push_str("</tr></thead><tbody>\n");
         let all = balancer.members.iter().fold(0u64, |n, m| n.saturating_add(m.engine.used));
         for member in part.members(balancer) {
@@ -142,23 +143,24 @@ impl Context<'_> {
              <div class=\"scroll\" id=\"s-engines\" tabindex=\"0\" role=\"region\" \
              aria-label=\"Table of AJP workers\"><table class=\"cards\"><thead><tr>",
         );
-        for column in [
-            "Name",
-            "State",
-            "Acc",
-            "Err",
-            "CE",
-            "RE",
-            "Busy (max)",
-            "Con (max)",
-            "Wr",
-            "Rd",
-            "Address",
-            "Last error",
-            "Actions",
-        ] {
-            let _ = write!(body, "<th scope=\"col\">{column}</th>");
-        }
+        columns(
+            body,
+            &[
+                "Name",
+                "State",
+                "Acc",
+                "Err",
+                "CE",
+                "RE",
+                "Busy (max)",
+                "Con (max)",
+                "Wr",
+                "Rd",
+                "Address",
+                "Last error",
+                "Actions",
+            ],
+        );
         body.push_str("</tr></thead><tbody>\n");
         let head = &part.snapshot.head;
         for engine in part.engines {
@@ -249,4 +251,14 @@ fn size(bytes: u64) -> String {
         whole /= 1024;
     }
     format!("{whole} EiB")
+}
+
+/// The heads of the columns of a table.
+fn columns(body: &mut String, names: &[&str]) {
+    const NUMBERS: [&str; 9] =
+        ["Acc", "Sess", "Err", "CE", "RE", "Busy (max)", "Con (max)", "Wr", "Rd"];
+    for name in names {
+        let class = if NUMBERS.contains(name) { " class=\"n\"" } else { "" };
+        let _ = write!(body, "<th scope=\"col\"{class}>{name}</th>");
+    }
 }

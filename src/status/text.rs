@@ -81,7 +81,7 @@ fn workers(text: &mut Vec<u8>, status: &StatusConfig, part: &Part<'_>) {
     }
     for balancer in part.balancers {
         let name = &balancer.config.name;
-        let count = part.snapshot.maps_of(name).count();
+        let count = part.snapshot.maps.count(name);
         line(text, "Balancer Worker:", &fields::balancer(balancer, status, head, count), &[]);
         for member in part.members(balancer) {
             line(text, "Member:", &in_lines(fields::member(balancer, member, head)), &[]);
@@ -92,7 +92,7 @@ fn workers(text: &mut Vec<u8>, status: &StatusConfig, part: &Part<'_>) {
         line(text, "AJP Workers:", &[], &[count(part.engines.len())]);
     }
     for engine in part.engines {
-        let count = part.snapshot.maps_of(&engine.config.name).count();
+        let count = part.snapshot.maps.count(&engine.config.name);
         line(text, "AJP Worker:", &in_lines(fields::engine(engine, head, count)), &[]);
         maps(text, part, &engine.config.name);
     }

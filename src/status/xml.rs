@@ -124,7 +124,7 @@ fn workers(writer: &mut Writer<'_>, status: &StatusConfig, part: &Part<'_>) {
     list(writer, "balancers", part.balancers.len());
     for balancer in part.balancers {
         let name = &balancer.config.name;
-        let count = part.snapshot.maps_of(name).count();
+        let count = part.snapshot.maps.count(name);
         writer.element(2, "balancer", &fields::balancer(balancer, status, head, count), false);
         for member in part.members(balancer) {
             writer.element(6, "member", &fields::member(balancer, member, head), true);
@@ -135,7 +135,7 @@ fn workers(writer: &mut Writer<'_>, status: &StatusConfig, part: &Part<'_>) {
     close(writer, "balancers", part.balancers.len());
     list(writer, "ajp_workers", part.engines.len());
     for engine in part.engines {
-        let count = part.snapshot.maps_of(&engine.config.name).count();
+        let count = part.snapshot.maps.count(&engine.config.name);
         writer.element(2, "ajp", &fields::engine(engine, head, count), true);
         maps(writer, part, &engine.config.name);
     }

@@ -18,7 +18,9 @@ mod message;
 mod path;
 mod properties;
 mod session;
+mod site;
 mod status;
+#[path = "../../it/support/strict.rs"]
 mod strict;
 mod uriworkermap;
 

@@ -78,19 +78,36 @@ fn a_page_may_load_and_send_nothing_elsewhere() {
 }
 
 #[test]
+fn every_format_tells_the_version() {
+    let scene = Scene::start(Module::Ours, "");
+    let version = concat!("mod_jk/", env!("CARGO_PKG_VERSION"));
+    for format in ["html", "xml", "prop", "txt", "json", "prom"] {
+        for command in ["version", "list", "show&w=lb", "dump"] {
+            let text = ask(&scene.httpd, &format!("cmd={command}&mime={format}")).text();
+            assert!(text.contains(version), "{command} {format}: {text}");
+        }
+    }
+}
+
+#[test]
 fn mod_status_shows_our_workers() {
-    let engine = engine();
-    let httpd = Httpd::builder(Module::Ours)
-        .modules(&["status"])
-        .worker("w", &engine.endpoint())
-        .mount("/app/*", "w")
-        .config("<Location /server-status>\nSetHandler server-status\n</Location>")
-        .start();
-    assert_eq!(client::get(httpd.addr(), "/app/1").status(), 200);
-    let page = client::get(httpd.addr(), "/server-status").text();
-    assert!(page.contains("<h2>mod_jk</h2>"), "{page}");
-    assert!(page.contains("<tr><td>w</td><td>OK</td><td>ACT</td><td>0</td><td>1</td>"), "{page}");
-    let lines = client::get(httpd.addr(), "/server-status?auto").text();
-    let line = "JkWorker: name=w state=OK activation=ACT busy=0 accessed=1 errors=0 connected=1";
-    assert!(lines.lines().any(|known| known == line), "{lines}");
+    for extended in ["On", "Off"] {
+        let engine = engine();
+        let httpd = Httpd::builder(Module::Ours)
+            .modules(&["status"])
+            .worker("w", &engine.endpoint())
+            .mount("/app/*", "w")
+            .config(&format!("ExtendedStatus {extended}"))
+            .config("<Location /server-status>\nSetHandler server-status\n</Location>")
+            .start();
+        assert_eq!(client::get(httpd.addr(), "/app/1").status(), 200);
+        let page = client::get(httpd.addr(), "/server-status").text();
+        assert!(page.contains("<h2>mod_jk</h2>"), "{extended}: {page}");
+        let row = "<tr><td>w</td><td>OK</td><td>ACT</td><td>0</td><td>1</td>";
+        assert!(page.contains(row), "{extended}: {page}");
+        let lines = client::get(httpd.addr(), "/server-status?auto").text();
+        let line =
+            "JkWorker: name=w state=OK activation=ACT busy=0 accessed=1 errors=0 connected=1";
+        assert!(lines.lines().any(|known| known == line), "{extended}: {lines}");
+    }
 }

@@ -48,9 +48,32 @@ fn scripts_change_settings_by_get() {
 }
 
 #[test]
+fn sticky_switches_can_be_cleared_and_set_in_every_spelling() {
+    let scene = Scene::start(Module::Ours, "");
+    let spellings = [
+        ("False", ["0", "off", "Off", "false", "False", "F"]),
+        ("True", ["1", "on", "On", "true", "True", "T"]),
+    ];
+    for round in 0..spellings[0].1.len() {
+        for (meaning, spelling) in spellings {
+            let value = spelling[round];
+            let query = format!("cmd=update&mime=txt&w=lb&vls={value}&vlf={value}");
+            assert_eq!(ask(&scene.httpd, &query).status(), 200, "{value}");
+            for key in ["sticky_session", "sticky_session_force"] {
+                let line = format!("worker.lb.{key}={meaning}");
+                assert!(shows(&scene, "cmd=list", &line), "{value}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_bad_value_changes_nothing() {
     let scene = Scene::start(Module::Ours, "");
     let before = ask(&scene.httpd, "cmd=list&mime=prop&opt=2").text();
+    for query in ["w=lb&sw=nobody&vamps=9000", "w=one&sw=a&vamps=9000", "w=nobody&vamps=9000"] {
+        assert_eq!(ask(&scene.httpd, &format!("cmd=update&{query}")).status(), 404, "{query}");
+    }
     for (query, reasons) in [
         ("w=lb&sw=a&vwf=0&vwd=x&vart=5", &["a: lbfactor: ", "a: distance: "][..]),
         ("w=one&vamps=99999999", &["max_packet_size: "]),

@@ -4,13 +4,12 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::engine;
+use super::{engine, work};
 use crate::support::client::Client;
 use crate::support::engine::Engine;
 use crate::support::httpd::{Httpd, Module};
 
 const BALANCERS: usize = 100;
-const MEMBERS: usize = 10;
 const ROUNDS: usize = 41;
 /// Requests of a part, alone or beside the page, and how often each part comes.
 const PART: usize = 400;
@@ -19,26 +18,7 @@ const TURNS: usize = 10;
 const APART: usize = 50;
 
 fn start(module: Module, engine: &Engine) -> Httpd {
-    let mut workers = String::from("worker.st.type=status\nworker.list=st\n");
-    for balancer in 0..BALANCERS {
-        let names: Vec<String> = (0..MEMBERS).map(|at| format!("m{balancer}x{at}")).collect();
-        workers += &format!(
-            "worker.list=lb{balancer}\nworker.lb{balancer}.type=lb\n\
-             worker.lb{balancer}.balance_workers={}\n",
-            names.join(",")
-        );
-        for name in names {
-            workers +=
-                &format!("worker.{name}.host=127.0.0.1\nworker.{name}.port={}\n", engine.port());
-        }
-    }
-    let mounts: Vec<String> = (0..BALANCERS).map(|at| format!("JkMount /b{at}/* lb{at}")).collect();
-    Httpd::builder(module)
-        .size(8, 1)
-        .workers(&workers)
-        .mount("/jk", "st")
-        .config(&mounts.join("\n"))
-        .start()
+    work::balancers(module, engine, BALANCERS).start()
 }
 
 /// Processor time of an httpd and its processes so far, as the kernel has measured it: waiting for

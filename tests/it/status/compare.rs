@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Scene, ask};
+use super::{Scene, ask, request};
 use crate::support::httpd::Module;
 
 /// What is asked in each of the formats of C mod_jk that programs read.
@@ -95,14 +95,85 @@ fn documents_are_those_of_the_c_module() {
         scene
     });
     let mut faults = String::new();
-    for query in QUERIES {
+    compare([&ours, &theirs], &QUERIES, &mut faults);
+    assert!(faults.is_empty(), "{faults}");
+}
+
+/// Members that do not work, for each reason, and balancers that have nothing to show.
+const STATES: &str = "worker.list=lb2,alone,lb3\nworker.lb2.type=lb\n\
+     worker.lb2.balance_workers=d,s,e,g\nworker.lb2.mount=/lb2/*\nworker.lb2.lock=P\n\
+     worker.d.host=127.0.0.1\nworker.d.port=1\nworker.d.activation=disabled\n\
+     worker.s.host=127.0.0.1\nworker.s.port=1\nworker.s.activation=stopped\n\
+     worker.e.host=127.0.0.1\nworker.e.port=1\nworker.e.lbfactor=2\nworker.g.reference=worker.a\n\
+     worker.alone.host=127.0.0.1\nworker.alone.port=1\nworker.alone.mount=/alone/*\n\
+     worker.lb3.type=lb\nworker.lb3.balance_workers=idle\nworker.idle.host=127.0.0.1\n\
+     worker.idle.port=1";
+
+const VIEWS: [&str; 12] = [
+    "cmd=list",
+    "cmd=list&re=5",
+    "cmd=list&from=show",
+    "cmd=list&opt=3",
+    "cmd=list&opt=4",
+    "cmd=show&w=lb2",
+    "cmd=show&w=lb2&sw=d",
+    "cmd=show&w=lb2&sw=s",
+    "cmd=show&w=lb2&sw=e&opt=1",
+    "cmd=show&w=lb3",
+    "cmd=show&w=alone&re=9&from=list",
+    "cmd=edit&w=lb2&sw=e&from=list",
+];
+
+#[test]
+fn states_are_those_of_the_c_module() {
+    let scenes = Module::BOTH.map(|module| Scene::start(module, STATES));
+    let [ours, theirs] = &scenes;
+    let mut faults = String::new();
+    views([ours, theirs], "the start", &mut faults);
+    for (target, status) in [("/lb2/1;jsessionid=1.e", 200), ("/alone/1", 503)] {
+        for scene in &scenes {
+            assert_eq!(request(&scene.httpd, "GET", target, &[], b""), status, "{target}");
+        }
+    }
+    views([ours, theirs], "failures", &mut faults);
+    for step in [
+        "cmd=recover&w=lb2&sw=e",
+        "cmd=update&w=lb2&sw=e&vwa=d",
+        "cmd=update&w=lb2&sw=*&vwa=s",
+        "cmd=update&w=lb2&vls=0&vlf=0&vlm=B&vlr=5",
+        "cmd=update&w=lb2&att=vwa&val0=A&val1=D&val2=S",
+        "cmd=reset&w=lb2",
+        "cmd=reset&w=alone",
+    ] {
+        let [our, their] =
+            [ours, theirs].map(|scene| ask(&scene.httpd, &format!("{step}&mime=txt")));
+        if our.text() != their.text() {
+            panic!("{step}: {} {}\n{faults}", our.text(), their.text())
+        }
+        views([ours, theirs], step, &mut faults);
+    }
+    assert!(faults.is_empty(), "{faults}");
+}
+
+/// Adds where the views differ after a step.
+fn views(scenes: [&Scene; 2], step: &str, faults: &mut String) {
+    let before = faults.len();
+    compare(scenes, &VIEWS, faults);
+    if faults.len() > before {
+        writeln!(faults, "after: {step}\n").unwrap();
+    }
+}
+
+/// Adds where the documents differ.
+fn compare([ours, theirs]: [&Scene; 2], queries: &[&str], faults: &mut String) {
+    for query in queries {
         for format in ["xml", "txt", "prop"] {
             let query = format!("mime={format}&{query}");
-            let [our, their] = [&ours, &theirs].map(|scene| ask(&scene.httpd, &query));
+            let [our, their] = [ours, theirs].map(|scene| ask(&scene.httpd, &query));
             let [our_type, their_type] =
                 [&our, &their].map(|answer| answer.header("Content-Type").unwrap().to_owned());
             assert_eq!(our_type, their_type, "{query}");
-            let (our, their) = (masked(&ours, &our.text()), masked(&theirs, &their.text()));
+            let (our, their) = (masked(ours, &our.text()), masked(theirs, &their.text()));
             if our == their {
                 continue;
             }
@@ -116,5 +187,4 @@ fn documents_are_those_of_the_c_module() {
             }
         }
     }
-    assert!(faults.is_empty(), "{faults}");
 }

@@ -65,7 +65,7 @@ fn check_labels(labels: &str) {
 }
 
 /// Panics unless `promtool check metrics` has nothing to say.
-fn accepted_by_promtool(metrics: &str) {
+pub(super) fn accepted_by_promtool(metrics: &str) {
     let program = super::tool("promtool");
     let mut child = Command::new(&program)
         .args(["check", "metrics"])

@@ -1,6 +1,9 @@
 //! How long changes last that were made by URL: over graceful restarts until the file says otherwise,
 //! in all processes, and whatever happens to the one that made them.
 
+use std::collections::BTreeMap;
+
+use super::json::{self, Value};
 use super::{ask, engine, request};
 use crate::support::client::Client;
 use crate::support::httpd::{Httpd, Module};
@@ -127,4 +130,137 @@ fn many_change_at_once_and_one_is_killed() {
     assert!(all_say("77"));
     update(&httpd, "sw=*&vwf=78");
     assert!(all_say("78"));
+}
+
+/// Changes of state belong to members, not to places: they follow their member where the file moves
+/// it, and go with it.
+#[test]
+fn recent_changes_follow_their_members_over_a_graceful_restart() {
+    let engines = [engine(), engine(), engine(), engine()];
+    let file = |members: &[(&str, usize)]| {
+        let names: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
+        let mut text = format!(
+            "worker.list=lb,st\nworker.st.type=status\nworker.lb.type=lb\n\
+             worker.lb.balance_workers={}\n",
+            names.join(",")
+        );
+        for (name, at) in members {
+            let port = engines[*at].port();
+            text += &format!("worker.{name}.host=127.0.0.1\nworker.{name}.port={port}\n");
+        }
+        text
+    };
+    let mut httpd = Httpd::builder(Module::Ours)
+        .workers(&file(&[("a", 0), ("b", 1), ("c", 2), ("z", 3)]))
+        .mount("/jk", "st")
+        .mount("/x/*", "lb")
+        .start();
+    let changes = |httpd: &Httpd| -> Vec<[String; 5]> {
+        let document = json::parse(&ask(httpd, "mime=json").text());
+        let change = |change: &Value| {
+            let text = |key| change.path(key).text().expect("a text").to_owned();
+            let time = change.path("time").number().expect("a number").to_string();
+            [text("member"), time, text("from"), text("to"), text("cause")]
+        };
+        document.path("changes").list().iter().map(change).collect()
+    };
+    // The last member that is sound would stay so.
+    for engine in &engines[..3] {
+        engine.refuse();
+    }
+    let fail = |httpd: &Httpd, members: &[&str]| {
+        for member in members {
+            let path = format!("/x/1;jsessionid=1.{member}");
+            let status = request(httpd, "GET", &path, &[], b"");
+            assert!([200, 503].contains(&status), "{status}");
+        }
+    };
+    fail(&httpd, &["a", "b", "c"]);
+    let before = changes(&httpd);
+    for member in ["a", "b", "c"] {
+        assert!(before.iter().any(|[name, ..]| name == member), "{member} in {before:?}");
+    }
+    let of_a: Vec<_> = before.iter().filter(|[name, ..]| name == "a").cloned().collect();
+
+    // One comes before it, one goes, one has another name.
+    let text = file(&[("n", 1), ("a", 0), ("d", 2), ("z", 3)]);
+    std::fs::write(httpd.path("conf/workers.properties"), text).expect("written");
+    httpd.graceful();
+    assert!(eventually(DEADLINE, || ask(&httpd, "mime=prop").text().contains("worker.n.port=")));
+    assert_eq!(changes(&httpd), of_a);
+    // What is new is told beside it, of the right one.
+    fail(&httpd, &["n", "d"]);
+    let after = changes(&httpd);
+    for member in ["n", "d"] {
+        assert!(after.iter().any(|[name, ..]| name == member), "{member} in {after:?}");
+    }
+    assert!(after.ends_with(&of_a), "{after:?}");
+    assert!(!after.iter().any(|[name, ..]| name == "b" || name == "c"), "{after:?}");
+}
+
+/// All values of a document by their paths.
+fn flat(path: &str, value: &Value, all: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                flat(&format!("{path}.{name}"), value, all);
+            }
+        }
+        Value::List(values) => {
+            for (at, value) in values.iter().enumerate() {
+                flat(&format!("{path}.{at}"), value, all);
+            }
+        }
+        other => {
+            all.insert(path.to_owned(), format!("{other:?}"));
+        }
+    }
+}
+
+#[test]
+fn one_setting_of_a_thousand_members_is_changed_and_no_other() {
+    let [engine, other] = [engine(), engine()];
+    let names: Vec<String> = (0..1000).map(|at| format!("m{at}")).collect();
+    let mut workers = format!(
+        "worker.list=lb,st\nworker.st.type=status\nworker.lb.type=lb\n\
+         worker.lb.balance_workers={}\n",
+        names.join(",")
+    );
+    for name in names {
+        let port = engine.port();
+        workers += &format!("worker.{name}.host=127.0.0.1\nworker.{name}.port={port}\n");
+    }
+    let httpd = Httpd::builder(Module::Ours)
+        .workers(&workers)
+        .mount("/jk", "st")
+        .mount("/x/*", "lb")
+        .start();
+    // Without what the clock changes.
+    let shown = || {
+        let mut all = BTreeMap::new();
+        flat("", &json::parse(&ask(&httpd, "mime=json").text()), &mut all);
+        all.retain(|path, _| {
+            !["time", "_ago", "_min", "_max"].iter().any(|part| path.contains(part))
+        });
+        all
+    };
+    let before = shown();
+    assert!(before.len() > 20_000, "{}", before.len());
+    update(&httpd, &format!("sw=m500&vaprt={}", other.port()));
+    let after = shown();
+    let changed: Vec<&str> = before
+        .iter()
+        .filter(|(path, value)| after.get(*path) != Some(*value))
+        .map(|(path, _)| path.as_str())
+        .collect();
+    assert_eq!(changed, [".balancers.0.members.500.address", ".balancers.0.members.500.port"]);
+    assert_eq!(before.len(), after.len());
+    let get = |route: &str| {
+        let path = format!("/x/1;jsessionid=1.{route}");
+        assert_eq!(request(&httpd, "GET", &path, &[], b""), 200);
+    };
+    get("m500");
+    assert_eq!((engine.accepted(), other.accepted()), (0, 1));
+    get("m499");
+    assert_eq!((engine.accepted(), other.accepted()), (1, 1));
 }

@@ -8,9 +8,12 @@ mod compare;
 mod counters;
 mod document;
 mod formats;
+mod hostile;
 pub(crate) mod json;
 mod killed;
 mod lasting;
+mod occupied;
+mod work;
 
 use crate::support::client::{self, Client, Response};
 use crate::support::engine::{Action, Engine};

@@ -6,6 +6,7 @@
 
 #![allow(dead_code, reason = "a toolbox: not every test uses every tool")]
 
+pub(crate) mod callgrind;
 pub(crate) mod client;
 pub(crate) mod engine;
 pub(crate) mod httpd;
@@ -14,6 +15,7 @@ pub(crate) mod packet;
 pub(crate) mod process;
 pub(crate) mod random;
 mod socket;
+pub(crate) mod strict;
 pub(crate) mod tls;
 pub(crate) mod tomcat;
 

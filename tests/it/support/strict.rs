@@ -1,20 +1,29 @@
 //! Parsers of what status pages are written in, which take nothing that a strict reader would not.
+#![allow(clippy::string_slice, reason = "they cut behind characters that they have found")]
 
-/// A document of JSON with a newline behind it.
-pub(super) fn json(text: &str) {
-    let rest = json_value(text);
+/// A document of JSON with a newline behind it; returns its strings, names of members too.
+pub(crate) fn json(text: &str) -> Vec<String> {
+    let mut strings = Vec::new();
+    let rest = json_value(text, &mut strings);
     assert_eq!(rest, "\n");
+    strings
 }
 
 /// Reads a value; returns what follows.
-fn json_value(text: &str) -> &str {
+fn json_value<'t>(text: &'t str, strings: &mut Vec<String>) -> &'t str {
     match text.as_bytes()[0] {
-        b'{' => json_list(&text[1..], "}", |rest| {
-            assert!(rest.starts_with('"'), "{rest}");
-            json_value(json_value(rest).strip_prefix(':').expect("a colon"))
-        }),
-        b'[' => json_list(&text[1..], "]", json_value),
-        b'"' => json_string(&text[1..]),
+        b'{' => {
+            let mut names = std::collections::HashSet::new();
+            json_list(&text[1..], "}", |rest| {
+                assert!(rest.starts_with('"'), "{rest}");
+                let value = json_value(rest, strings).strip_prefix(':').expect("a colon");
+                let name = strings.last().expect("a name").clone();
+                assert!(names.insert(name), "{strings:?}");
+                json_value(value, strings)
+            })
+        }
+        b'[' => json_list(&text[1..], "]", |rest| json_value(rest, strings)),
+        b'"' => json_string(&text[1..], strings),
         _ => {
             let words = ["true", "false", "null"];
             if let Some(rest) = words.iter().find_map(|word| text.strip_prefix(word)) {
@@ -30,7 +39,7 @@ fn json_value(text: &str) -> &str {
     }
 }
 
-fn json_list<'t>(text: &'t str, end: &str, item: impl Fn(&'t str) -> &'t str) -> &'t str {
+fn json_list<'t>(text: &'t str, end: &str, mut item: impl FnMut(&'t str) -> &'t str) -> &'t str {
     if let Some(rest) = text.strip_prefix(end) {
         return rest;
     }
@@ -41,19 +50,27 @@ fn json_list<'t>(text: &'t str, end: &str, item: impl Fn(&'t str) -> &'t str) ->
     rest.strip_prefix(end).expect("the end of a list")
 }
 
-fn json_string(text: &str) -> &str {
+fn json_string<'t>(text: &'t str, strings: &mut Vec<String>) -> &'t str {
     let mut rest = text;
+    let mut string = String::new();
     loop {
         let at = rest.find(|c: char| c < ' ' || c == '"' || c == '\\').expect("an end");
+        string.push_str(&rest[..at]);
         let (found, more) = rest[at..].split_at(1);
         match found {
-            "\"" => return more,
+            "\"" => {
+                strings.push(string);
+                return more;
+            }
             "\\" if more.starts_with('u') => {
                 assert!(more[1..5].bytes().all(|byte| byte.is_ascii_hexdigit()), "{more}");
+                let number = u32::from_str_radix(&more[1..5], 16).expect("hexadecimal");
+                string.push(char::from_u32(number).expect("no half of a pair"));
                 rest = &more[5..];
             }
             "\\" => {
-                assert!("\"\\/bfnrt".contains(&more[..1]), "{more}");
+                let at = "\"\\/bfnrt".find(&more[..1]).expect("an escape");
+                string.push("\"\\/\u{8}\u{c}\n\r\t".as_bytes()[at].into());
                 rest = &more[1..];
             }
             other => panic!("{other:?} in a string"),
@@ -61,25 +78,33 @@ fn json_string(text: &str) -> &str {
     }
 }
 
-/// A well-formed document of XML without text.
-pub(super) fn xml(text: &str) {
+/// A well-formed document of XML without text; returns the values of its attributes.
+pub(crate) fn xml(text: &str) -> Vec<String> {
     let rest = text.strip_prefix("<?xml version=\"1.0\" encoding=\"UTF-8\" ?>\n").expect("a head");
     let is_bad =
         |c: char| matches!(c, '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
     assert!(!rest.contains(is_bad));
-    let roots = elements(rest, &[], |text| assert!(text.trim().is_empty(), "{text:?}"));
-    assert_eq!(roots, 1);
+    let mut values = Vec::new();
+    let text = |text: &str| assert!(text.trim().is_empty(), "{text:?}");
+    assert_eq!(elements(rest, &[], &mut values, text), 1);
+    values
 }
 
 /// A document of HTML in which all elements are closed and all attributes are quoted.
-pub(super) fn html(text: &str) {
+pub(crate) fn html(text: &str) {
     let rest = text.strip_prefix("<!DOCTYPE html>\n").expect("a head");
     assert!(!rest.contains('\0'));
-    assert_eq!(elements(rest, &["br", "input", "link", "meta"], references), 1);
+    let empty = ["br", "input", "link", "meta"];
+    assert_eq!(elements(rest, &empty, &mut Vec::new(), |text| drop(references(text))), 1);
 }
 
 /// Reads elements up to the end; returns how many stand at the top.
-fn elements(mut rest: &str, never_closed: &[&str], text: impl Fn(&str)) -> usize {
+fn elements(
+    mut rest: &str,
+    never_closed: &[&str],
+    values: &mut Vec<String>,
+    text: impl Fn(&str),
+) -> usize {
     let mut open: Vec<&str> = Vec::new();
     let mut roots = 0;
     while let Some(at) = rest.find('<') {
@@ -97,7 +122,7 @@ fn elements(mut rest: &str, never_closed: &[&str], text: impl Fn(&str)) -> usize
         let (name, more) = rest.split_at(end);
         assert!(name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'), "<{rest}");
         let is_empty;
-        (rest, is_empty) = attributes(more, !never_closed.is_empty());
+        (rest, is_empty) = attributes(more, !never_closed.is_empty(), values);
         if matches!(name, "script" | "style") {
             rest = rest.split_once(&format!("</{name}>")).expect("an end").1;
         } else if !is_empty && !never_closed.contains(&name) {
@@ -110,7 +135,11 @@ fn elements(mut rest: &str, never_closed: &[&str], text: impl Fn(&str)) -> usize
 }
 
 /// Reads up to the end of a tag; returns what follows, and whether the element is closed as well.
-fn attributes(mut rest: &str, may_have_no_value: bool) -> (&str, bool) {
+fn attributes<'t>(
+    mut rest: &'t str,
+    may_have_no_value: bool,
+    values: &mut Vec<String>,
+) -> (&'t str, bool) {
     let mut names = Vec::new();
     loop {
         let trimmed = rest.trim_start();
@@ -133,22 +162,28 @@ fn attributes(mut rest: &str, may_have_no_value: bool) -> (&str, bool) {
         };
         let (value, more) = value.split_once('"').expect("an end");
         assert!(!value.contains('<'), "{value}");
-        references(value);
+        values.push(references(value));
         rest = more;
     }
 }
 
-fn references(text: &str) {
-    for reference in text.split('&').skip(1) {
-        let (name, _) = reference.split_once(';').expect("the end of a reference");
-        let is_number =
-            name.strip_prefix('#').is_some_and(|n| n.parse::<u32>().is_ok_and(|n| n > 0));
-        assert!(is_number || ["amp", "lt", "gt", "quot"].contains(&name), "&{name};");
+/// The text that text with references stands for.
+fn references(text: &str) -> String {
+    let mut parts = text.split('&');
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for reference in parts {
+        let (name, rest) = reference.split_once(';').expect("the end of a reference");
+        let named = [("amp", '&'), ("lt", '<'), ("gt", '>'), ("quot", '"')];
+        let number = || char::from_u32(name.strip_prefix('#')?.parse().ok().filter(|n| *n > 0)?);
+        let known = named.iter().find(|(known, _)| *known == name).map(|(_, c)| *c);
+        whole.push(known.or_else(number).unwrap_or_else(|| panic!("&{name};")));
+        whole.push_str(rest);
     }
+    whole
 }
 
 /// The text format of Prometheus: each series once, below the type of its name.
-pub(super) fn prometheus(text: &str) {
+pub(crate) fn prometheus(text: &str) {
     assert!(text.is_empty() || text.ends_with('\n'));
     let is_name = |name: &str| {
         name.starts_with("jk_") && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
@@ -194,22 +229,65 @@ fn label_end(mut value: &str) -> &str {
 }
 
 /// Lines without control characters.
-pub(super) fn lines(text: &[u8]) {
+pub(crate) fn lines(text: &[u8]) {
     for line in text.split(|byte| *byte == b'\n') {
         assert!(!line.iter().any(u8::is_ascii_control), "{}", line.escape_ascii());
     }
 }
 
-/// A file of properties: on each line a key, an equals sign, a value.
-pub(super) fn properties(text: &[u8]) {
+/// A file of properties, on each line a key, an equals sign and a value: those that Java reads.
+pub(crate) fn properties(text: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     lines(text);
-    for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        let is_equals = |at: usize| line[at] == b'=' && (at == 0 || line[at - 1] != b'\\');
-        let at = (0..line.len()).find(|at| is_equals(*at)).expect("an equals sign");
-        assert!(at > 0 && !matches!(line[0], b'#' | b'!'), "{}", line.escape_ascii());
-        let key = &line[..at];
-        let is_end =
-            |at: usize| matches!(key[at], b' ' | b':') && (at == 0 || key[at - 1] != b'\\');
-        assert!(!(0..key.len()).any(is_end), "{}", line.escape_ascii());
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(property).collect()
+}
+
+/// A key ends at a blank, a colon or an equals sign without backslash; blanks before a value are none
+/// of it. A line that begins with a blank is no mistake for Java, for us it is.
+fn property(line: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    assert!(!matches!(line[0], b'#' | b'!' | b' ' | b'='), "{}", line.escape_ascii());
+    let mut key = Vec::new();
+    let mut rest = line;
+    loop {
+        let end = rest.iter().position(|byte| b"=: \\".contains(byte)).expect("the end of a key");
+        key.extend_from_slice(&rest[..end]);
+        match rest[end] {
+            b'\\' => rest = unescaped(&rest[end + 1..], &mut key),
+            b'=' => {
+                rest = &rest[end + 1..];
+                break;
+            }
+            // A blank that C mod_jk has in the name of an attribute: what follows is the value.
+            b' ' if key.ends_with(b".error_time_unix") || key.ends_with(b".error_time_ago") => {
+                rest = &rest[end + 1..];
+                assert!(rest.starts_with(b"seconds="), "{}", line.escape_ascii());
+                break;
+            }
+            _ => panic!("{}", line.escape_ascii()),
+        }
     }
+    assert!(rest.first() != Some(&b' '), "{}", line.escape_ascii());
+    let mut value = Vec::new();
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\\') {
+        value.extend_from_slice(&rest[..end]);
+        rest = unescaped(&rest[end + 1..], &mut value);
+    }
+    value.extend_from_slice(rest);
+    (key, value)
+}
+
+/// Reads what is behind a backslash; returns what follows. The last one of a line would take the next
+/// line to it.
+fn unescaped<'t>(text: &'t [u8], into: &mut Vec<u8>) -> &'t [u8] {
+    let (first, rest) = text.split_first().expect("a line ends without backslash");
+    if *first == b'u' {
+        let digits = std::str::from_utf8(&rest[..4]).expect("four digits");
+        let number = u32::from_str_radix(digits, 16).expect("hexadecimal");
+        let c = char::from_u32(number).expect("no half of a pair");
+        into.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        return &rest[4..];
+    }
+    let at = b"tnrf".iter().position(|byte| byte == first);
+    into.push(at.map_or(*first, |at| b"\t\n\r\x0c"[at]));
+    rest
 }
