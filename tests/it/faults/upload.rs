@@ -182,34 +182,39 @@ impl<'s> Upload<'s> {
 
 #[test]
 fn u1_a_client_that_stalls_in_its_body() {
-    let stage = Stage::with(|builder| builder.vhost("short", "Timeout 1\nJkMount /w/* w"));
+    under_each_mpm(stalls_in_its_body);
+}
+
+fn stalls_in_its_body(mpm: Mpm) {
+    let stage = Stage::with(|builder| {
+        one_process(builder, mpm).vhost("short", "Timeout 1\nJkMount /w/* w")
+    });
     let at = stage.httpd.vhost("short");
-
-    let mut few = Upload::begin(&stage, at, &[("Content-Length", "50")]);
-    few.client.send(b"abc").expect("sent");
-    let mut many = Upload::begin(&stage, at, &[("Content-Length", "60000")]);
-    many.client.send(&Noise::bytes(30_000)).expect("sent");
-    let mut chunked = Upload::begin(&stage, at, &[("Transfer-Encoding", "chunked")]);
-    chunked.client.send(b"3\r\nabc\r\n").expect("sent");
-
-    let answer = few.client.read_response("POST");
-    assert_eq!(answer.status(), 408, "{answer:?}");
-    few.check_unsent("U1 3 of 50 bytes");
-    for (what, upload) in [("U1 30000 of 60000", &mut many), ("U1 chunked", &mut chunked)] {
+    let noise = Noise::bytes(30_000);
+    let (few, many) = (("Content-Length", "50"), ("Content-Length", "60000"));
+    for (what, framing, sent, is_asked) in [
+        ("3 of 50 bytes", few, &b"abc"[..], false),
+        ("30000 of 60000", many, &noise, true),
+        ("chunked", ("Transfer-Encoding", "chunked"), b"3\r\nabc\r\n", true),
+    ] {
+        let mut upload = Upload::begin(&stage, at, &[framing]);
+        upload.client.send(sent).expect("sent");
         let answer = upload.client.read_response("POST");
         assert_eq!(answer.status(), 408, "{what}: {answer:?}");
-    }
-    let lines = stage.log_since(&few.mark);
-    let told = lines.iter().filter(|line| line.contains(" [info] ")).collect::<Vec<_>>();
-    assert_eq!(told.len(), 3, "{told:?}");
-    assert!(told.iter().all(|line| line.contains(": (w) client_body_timeout: ")), "{told:?}");
-    assert!(told.iter().any(|line| line.contains("body=3 ")), "how much had come: {told:?}");
-    let mark = stage.mark();
-    let sent = [&many, &chunked].map(|upload| stage.carried_by(&upload.mark, &upload.path));
-    drop((few, many, chunked));
-    for number in sent {
-        let fate = (number.expect("the engine was asked"), Fate::Closed);
-        stage.check_after("U1", &mark, "w", None, Some(fate));
+        let asked = stage.executions(&upload.mark, &upload.path);
+        assert_eq!(
+            asked,
+            usize::from(is_asked),
+            "{what}: the engine hears of it once it has a packet"
+        );
+        if !is_asked {
+            let lines = stage.log_since(&upload.mark);
+            assert!(
+                lines.iter().any(|line| line.contains("body=3 ")),
+                "how much had come: {lines:?}"
+            );
+        }
+        upload.check(what, Some(("info", "client_body_timeout")));
     }
 }
 
@@ -407,7 +412,8 @@ fn u12(mpm: Mpm) {
         let (mark, url) = (stage.mark(), stage.httpd.http(&path));
         let args =
             [&["--http2-prior-knowledge", "--data-binary", &data, &url][..], length].concat();
-        assert_eq!(client::curl(&args).status, 413, "{length:?}");
+        let seen = client::curl(&args);
+        assert_eq!(seen.status, 413, "{length:?} {} {}", seen.exit, seen.complaint);
         stage.check_after("U12 over HTTP/2", &mark, "w", event, None);
     }
 }
