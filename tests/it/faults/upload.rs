@@ -15,6 +15,9 @@ use crate::support::process;
 const FIRST: usize = 8186;
 const BIG: usize = 60_000;
 
+/// curl's exit status for a stream of HTTP/2 that was reset.
+const CURLE_HTTP2_STREAM: i32 = 92;
+
 fn cases() -> Vec<Case> {
     let answer = || Step::Say([ok(&[]), body_chunk(b"fine"), end()].concat());
     let early = |status, reuse| {
@@ -413,7 +416,10 @@ fn u12(mpm: Mpm) {
         let args =
             [&["--http2-prior-knowledge", "--data-binary", &data, &url][..], length].concat();
         let seen = client::curl(&args);
-        assert_eq!(seen.status, 413, "{length:?} {} {}", seen.exit, seen.complaint);
+        // httpd resets the stream of a client that still sends, which may forget the answer then: so
+        // it does with any body that nobody reads.
+        let is_reset = (seen.status, seen.exit) == (0, CURLE_HTTP2_STREAM);
+        assert!(seen.status == 413 || is_reset, "{length:?} {} {}", seen.exit, seen.complaint);
         stage.check_after("U12 over HTTP/2", &mark, "w", event, None);
     }
 }
