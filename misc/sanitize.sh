@@ -34,6 +34,7 @@ faults::guard=build a module of their own
 cost::=count system calls and memory with a preloaded library of their own
 faults::growth::=measure memory, and the sanitizer keeps back what is freed
 s21_a_slow_client_does_not_fill_the_memory=measure memory as well
+another_file_of_the_module_begins_anew=load the module from a file of their own, without the runtime in httpd
 status::work::a_page_costs=run httpd under callgrind, which cannot run what the sanitizer has made'
 
 # The module under AddressSanitizer, in httpd, through the integration tests; then what it wrote. Stable Rust is enough:
@@ -122,7 +123,7 @@ shared::inflight::tests::no_more_come_in_than_may
 shared::requests::tests::requests_that_come_and_go_meanwhile_are_left_alone'
 # And not those of thousands of lines or keys, or of words that are compared with all keys, in code that has nothing unsafe.
 MIRI_SKIP="$MIRI_SKIP thousands_of_mistakes_stay_readable hostile_files_are_errors config::properties::tests::explains_
-shows_no_secret_where_its_equals_sign_is_mistyped has_no_length_limit"
+shows_no_secret_where_its_equals_sign_is_mistyped has_no_length_limit ten_thousand_rules_cost_what_ten_cost"
 
 cmd_miri() {
     nightly 'misc/dev miri' miri rust-src

@@ -34,7 +34,11 @@ fn echo(packet: usize) -> (Engine, Httpd) {
         Ok(Action::Keep)
     })
     .start();
-    let lines = format!("worker.list=w\n{}worker.w.max_packet_size={packet}\n", engine.worker("w"));
+    // One connection: a client has its answer before the connection is free again.
+    let lines = format!(
+        "worker.list=w\n{}worker.w.max_packet_size={packet}\nworker.w.connection_pool_size=1\n",
+        engine.worker("w")
+    );
     let httpd = Httpd::builder(Module::Ours).workers(&lines).mount("/w/*", "w").start();
     (engine, httpd)
 }

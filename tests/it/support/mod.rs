@@ -30,10 +30,15 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// spent only by a test that fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Whether the module runs under a sanitizer, which keeps back what is freed: memory says nothing then.
+pub(crate) fn is_sanitized() -> bool {
+    std::env::var_os("JK_SANITIZER").is_some()
+}
+
 /// Polls `condition` until it is true. False if `deadline` passes first.
 pub(crate) fn eventually(deadline: Duration, mut condition: impl FnMut() -> bool) -> bool {
     // The module under a sanitizer has a fraction of its speed.
-    let patience = if std::env::var_os("JK_SANITIZER").is_some() { 4 } else { 1 };
+    let patience = if is_sanitized() { 4 } else { 1 };
     let end = Instant::now() + deadline * patience;
     loop {
         if condition() {
