@@ -70,20 +70,25 @@ cmd_asan() {
     # shellcheck disable=SC2046 # a list of words
     { cargo test --locked --test it -- $(asan_skip) "$@" || :; } 2>&1 | tee "$log"
     asan_reports
-    grep -q '^test result: ' "$log" || fail 'the tests have not come to an end (above)'
-    failed=$(sed -n 's/^test \([^ ]*\) .*FAILED$/\1/p' "$log")
+    counts=$(sed -n 's/^test result: [^0-9]*\([0-9]*\) passed; \([0-9]*\) failed.*/\1 \2/p' "$log")
+    [ -n "$counts" ] || fail 'the tests have not come to an end (above)'
+    # The list at the end: the line of each test may be mixed with what others write.
+    failed=$(sed -n '/^failures:$/,$ s/^    \([a-z_0-9:]*\)$/\1/p' "$log" | sort -u)
+    again=$(printf '%s' "$failed" | wc -w)
+    [ "$again" -eq "${counts#* }" ] || fail "${counts#* } tests have failed, $again of them have a name (above)"
     # A deadline that was missed once, on a machine that is busy, is no finding.
     if [ -n "$failed" ]; then
         say 'What has failed, once more and one by one'
         # shellcheck disable=SC2086 # a list of words
-        cargo test --locked --test it -- --test-threads=1 --exact $failed ||
-            fail 'these tests fail (above); the sanitizer has reported nothing'
+        { cargo test --locked --test it -- --include-ignored --test-threads=1 --exact $failed || :; } 2>&1 |
+            tee "$log"
         asan_reports
+        grep -q "^test result: ok. $again passed" "$log" ||
+            fail 'these tests fail (above); the sanitizer has reported nothing'
+        say "Passed the second time: $(printf '%s ' $failed)"
     fi
-    passed=$(sed -n 's/^test result: .* \([0-9]*\) passed.*/\1/p' "$log")
-    again=$(printf '%s' "$failed" | wc -w)
     [ "$#" -gt 0 ] || asan_skipped
-    say "$((passed + again)) passed, $again of them the second time; the sanitizer has reported nothing"
+    say "$((${counts% *} + again)) passed, $again of them the second time; the sanitizer has reported nothing"
 }
 
 # Names to be skipped, as cargo test wants them.
@@ -157,10 +162,11 @@ cmd_tsan() {
 cmd_advisories() {
     [ "$#" -eq 0 ] || fail 'usage: misc/dev advisories'
     need_deny
+    # All crates must be here, those of other platforms too, as for misc/dev check.
+    cargo fetch --quiet --locked || fail 'the dependencies cannot be fetched (above): NOTHING was checked'
     say 'Fetching the advisory database (github.com/rustsec/advisory-db)'
     log=$(mktemp)
-    # All crates must be here, those of other platforms too, as for misc/dev check.
-    if ! { cargo fetch --quiet --locked && cargo deny --locked --config .deny.toml fetch db; } >"$log" 2>&1; then
+    if ! cargo deny --locked --config .deny.toml fetch db >"$log" 2>&1; then
         tail -n 5 "$log" >&2
         rm -f "$log"
         say 'The advisory database cannot be reached: NOTHING was checked. Try again where github.com can be reached'

@@ -53,7 +53,8 @@ pub mod worker;
 #[cfg(feature = "httpd")]
 mod httpd;
 
-// What unit tests share with the fuzz targets has this name for it.
+// tests/fuzz/src/site.rs is compiled into the unit tests as well, and names this crate as the fuzz
+// targets do.
 #[cfg(test)]
 extern crate self as mod_jk;
 

@@ -283,6 +283,8 @@ fn values(member: &Snapshot<'_>) -> [Vec<u8>; 10] {
 }
 
 /// Notes what a balancer has done with a request.
+///
+/// Not part of [`forward`], whose frame on the stack every thread pays for.
 #[inline(never)]
 fn note(record: &Record<'_>, report: &Report<'_>) {
     let (notes, pool) = (record.notes(), record.pool());

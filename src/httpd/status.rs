@@ -84,6 +84,8 @@ struct View<'a> {
 ///
 /// # Errors
 /// The status for a form that cannot be read or is too long.
+///
+/// Not part of the handler, whose frame on the stack every thread pays for; nor is [`serve`].
 #[inline(never)]
 pub(super) fn form(request: &mut HttpdRequest<'_>) -> Result<Vec<u8>, c_int> {
     const TYPE: &[u8] = b"application/x-www-form-urlencoded";

@@ -278,7 +278,7 @@ impl Failure {
             | Self::BadQuery(_)
             | Self::TooLarge { .. }
             | Self::ClientBody { .. }
-            | Self::Response(ResponseError::ClientGone | ResponseError::Answered(..500)) => {
+            | Self::Response(ResponseError::ClientGone | ResponseError::Answered(400..500)) => {
                 Level::Info
             }
             Self::Response(_) | Self::Status { .. } => Level::Warn,

@@ -97,8 +97,10 @@ pub(super) struct Serving<'s, 'b, R> {
     /// Label of the connection in use.
     pub(super) connection: (u64, u64),
     pub(super) tries: u32,
-    /// Idle connections that the attempt under way has found dead by a ping.
+    /// Idle connections that were found dead by a ping.
     pub(super) given_up: Vec<(PingError, (u64, u64))>,
+    /// How many of them are among what was tried.
+    pub(super) noted: usize,
     /// Bytes to and from the engine in all attempts.
     traffic: u64,
 }
@@ -147,6 +149,7 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
             connection: (0, 0),
             tries: 0,
             given_up: Vec::new(),
+            noted: 0,
             traffic: 0,
         }
     }
@@ -231,6 +234,7 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
     pub(super) fn run(&mut self, is_test: bool) -> Result<Outcome, Failure> {
         let begin = Instant::now();
         let result = self.run_uncounted(is_test);
+        self.log_given_up(&result);
         if let Some(state) = self.worker.state() {
             let retries = u64::from(self.tries.saturating_sub(1));
             let is_alone = self.routing.balancer.is_none();
@@ -248,12 +252,12 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
         loop {
             self.tries = self.tries.saturating_add(1);
             let result = self.attempt(fresh_only);
-            self.log_given_up(result.is_ok());
             self.count_traffic();
             let failure = match result {
                 Ok(outcome) => return Ok(outcome),
                 Err(failure) => failure,
             };
+            self.note_given_up();
             if !failure.is_retryable() && !failure.is_saturation() {
                 self.parcel.executions = self.parcel.executions.saturating_add(1);
             }

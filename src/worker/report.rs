@@ -183,11 +183,21 @@ impl<R: Request> Serving<'_, '_, R> {
         }
     }
 
-    /// Notes the idle connections that an attempt has found dead by a ping. Where the attempt failed,
-    /// its own line has them among what was tried.
-    pub(super) fn log_given_up(&mut self, is_served: bool) {
-        let level = if is_served { Level::Warn } else { Level::Debug };
-        for (why, (id, carried)) in std::mem::take(&mut self.given_up) {
+    /// Puts the idle connections that an attempt has found dead, before it failed, among what was
+    /// tried.
+    pub(super) fn note_given_up(&mut self) {
+        for (why, _) in self.given_up.iter().skip(self.noted) {
+            self.parcel.tried.add(self.worker.name(), why.event());
+        }
+        self.noted = self.given_up.len();
+    }
+
+    /// Tells of the idle connections that were found dead by a ping, unless a line that is as loud
+    /// names them among what was tried.
+    pub(super) fn log_given_up(&self, result: &Result<Outcome, Failure>) {
+        let is_told = matches!(result, Err(failure) if failure.level() >= Level::Warn);
+        let level = if is_told { Level::Debug } else { Level::Warn };
+        for (why, (id, carried)) in &self.given_up {
             jk_log!(
                 *self.request,
                 level,
@@ -195,9 +205,6 @@ impl<R: Request> Serving<'_, '_, R> {
                 self.worker.name(),
                 why.event()
             );
-            if !is_served {
-                self.parcel.tried.add(self.worker.name(), why.event());
-            }
         }
     }
 

@@ -250,7 +250,9 @@ impl Balancer {
             }
         };
         let refused = inflight.and_then(|inflight| inflight.refuse(request.now()));
-        let level = if refused.is_some() { Level::Error } else { Level::Debug };
+        // A request that engines have failed before has no other line.
+        let is_for_all = refused.is_some() || !parcel.tried.is_empty();
+        let level = if is_for_all { Level::Error } else { Level::Debug };
         jk_log!(
             *request,
             level,

@@ -47,15 +47,20 @@ static void count(unsigned long *what, void *caller)
         __atomic_add_fetch(what, 1, __ATOMIC_RELAXED);
 }
 
-/* From where to where this thread's module has received: one buffer, used again for every request. */
+/* From where to where this thread's module has received: one buffer, used again for every request. What is
+   received into a few bytes elsewhere, an answer to a ping, is no body. */
 static __thread const char *received, *received_end;
 
 static void remember(const char *start, size_t room)
 {
+    if (room < 4096)
+        return;
     if (!received || start < received)
         received = start;
     if (start + room > received_end)
         received_end = start + room;
+    if (received_end - received > 1 << 20)
+        abort();
 }
 
 /* httpd's own calls: what goes to the client. */
@@ -114,14 +119,15 @@ ssize_t recv(int fd, void *buf, size_t n, int flags)
 ssize_t writev(int fd, const struct iovec *parts, int n)
 {
     static ssize_t (*next)(int fd, const struct iovec *parts, int n);
+    int is_ours = is_counted(__builtin_return_address(0));
     ssize_t written;
 
+    if (is_ours)
+        __atomic_add_fetch(&counts->calls, 1, __ATOMIC_RELAXED);
     if (!next)
         next = (ssize_t (*)(int, const struct iovec *, int)) dlsym(RTLD_NEXT, "writev");
     written = next(fd, parts, n);
-    if (is_counted(__builtin_return_address(0)))
-        __atomic_add_fetch(&counts->calls, 1, __ATOMIC_RELAXED);
-    else if (counts && written > 0)
+    if (counts && !is_ours && written > 0)
         count_sent(parts, n, written);
     return written;
 }
