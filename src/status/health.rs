@@ -82,10 +82,10 @@ impl Context<'_> {
                 }
             };
             let next = match member.state {
-                State::Error => {
-                    let (least, most) = balancer.next_try(member, head);
-                    format!(", tried again in {least} to {most} s")
-                }
+                State::Error => match balancer.next_try(member, head) {
+                    (least, most) if least == most => format!(", tried again in {most} s"),
+                    (least, most) => format!(", tried again in {least} to {most} s"),
+                },
                 _ => String::new(),
             };
             let what = state_words(member.state);
