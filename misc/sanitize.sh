@@ -126,9 +126,11 @@ config::ivy::yaml::'
 MIRI_SKIP='mapping::live:: shared::edits::tests::nobody_reads_half_of_a_change
 shared::inflight::tests::no_more_come_in_than_may
 shared::requests::tests::requests_that_come_and_go_meanwhile_are_left_alone'
-# And not those of thousands of lines or keys, or of words that are compared with all keys, in code that has nothing unsafe.
+# And not those of thousands of lines or keys, of words that are compared with all keys, or of whole documents in all
+# states, in code that has nothing unsafe.
 MIRI_SKIP="$MIRI_SKIP thousands_of_mistakes_stay_readable hostile_files_are_errors config::properties::tests::explains_
-shows_no_secret_where_its_equals_sign_is_mistyped has_no_length_limit ten_thousand_rules_cost_what_ten_cost"
+shows_no_secret_where_its_equals_sign_is_mistyped has_no_length_limit ten_thousand_rules_cost_what_ten_cost
+status::tests::"
 
 cmd_miri() {
     nightly 'misc/dev miri' miri rust-src
