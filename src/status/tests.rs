@@ -163,3 +163,71 @@ fn a_page_offers_what_may_be_done() {
     let form = page("cmd=edit&w=lb&att=vwf");
     assert!(form.contains("<input name=\"val0\" value=\"1\">"), "{form}");
 }
+
+/// What the parsers of these tests must not take.
+#[test]
+fn a_strict_parser_refuses_what_a_reader_would() {
+    type Read = fn(&str);
+    let xml: Read = |inner| {
+        drop(strict::xml(&format!("<?xml version=\"1.0\" encoding=\"UTF-8\" ?>\n{inner}\n")));
+    };
+    let json: Read = |text| drop(strict::json(&format!("{text}\n")));
+    let prometheus: Read = |text| {
+        let head = "# HELP jk_a A\n# TYPE jk_a gauge\n# HELP jk_h H\n# TYPE jk_h histogram\n";
+        drop(strict::prometheus(&format!("{head}{text}\n")));
+    };
+    let tests: [(Read, &[&str], &[&str]); 3] = [
+        (
+            xml,
+            &["<a b=\"&#9;&#10;&#13;&#32;&lt;\"/>", "<_a :b=\"1\"></_a>"],
+            &[
+                "<a b=\"&#1;\"/>",
+                "<a b=\"&#27;\"/>",
+                "<a b=\"&#55296;\"/>",
+                "<a b=\"&#65534;\"/>",
+                "<a b=\"&#+9;\"/>",
+                "<a b=\"&\"/>",
+                "<a 1=\"\"/>",
+                "<a -b=\"\"/>",
+                "<1/>",
+                "<a b=\"<\"/>",
+                "<a b=\"\t\"/>",
+                "<a b=\"\n\"/>",
+                "<a b=\"\u{1b}\"/>",
+                "<a b=\"\" b=\"\"/>",
+                "<a/><b/>",
+                "<a>",
+            ],
+        ),
+        (
+            json,
+            &["[0,-0.5,10,1.25]", "{\"a\":null}"],
+            &[".5", "[.5]", "[-.5]", "[01]", "[-01]", "[1.]", "[-]", "[1,]", "{\"a\":1,\"a\":1}"],
+        ),
+        (
+            prometheus,
+            &["jk_a{b=\"1\",c=\"\\n\"} 1", "jk_h_bucket{le=\"1\"} 1\njk_h_sum 1\njk_h_count 1"],
+            &[
+                "jk_a{b=\"1\"c=\"2\"} 1",
+                "jk_a{b=\"1\",} 1",
+                "jk_a{=\"1\"} 1",
+                "jk_a{b=\"1\",b=\"2\"} 1",
+                "jk_a{b=\"\\x\"} 1",
+                "jk_ab 1",
+                "jk_a_sum 1",
+                "jk_h 1",
+                "jk_h_max 1",
+                "jk_a 1\njk_a 2",
+                "# TYPE jk_a gauge",
+                "# HELP jk_a A",
+                "# TYPE jk_b gauge\njk_b 1",
+            ],
+        ),
+    ];
+    for (read, good, bad) in tests {
+        good.iter().for_each(|text| read(text));
+        for text in bad {
+            assert!(std::panic::catch_unwind(|| read(text)).is_err(), "{text}");
+        }
+    }
+}

@@ -216,6 +216,23 @@ fn rounds_pause_between_them_and_force_members() {
 }
 
 #[test]
+fn the_line_about_nobody_counts_the_attempts_at_all_members() {
+    let scene = scene(vec![unused(), unused(), unused()], |config| {
+        config.members[1].worker.retries = 2;
+        config.members[2].activation = Activation::Stopped;
+        config.error_escalation_time = Duration::ZERO;
+        config.retries = 2;
+    });
+    scene.balancer.group.seat(1).unwrap().state.first_error_time.store(1, Ordering::Relaxed);
+    let mut request = Client::get();
+    assert_eq!(scene.ask(&mut request).0, Outcome::Refused(503));
+    let tried = "a:connect_refused,b:connect_refused*2";
+    let end = format!("tries=6 outcome=503 tried={tried},{tried}");
+    assert_eq!(request.logged("no_usable_member"), 1, "{:?}", request.log);
+    assert_eq!(request.logged(&end), 1, "{:?}", request.log);
+}
+
+#[test]
 fn the_client_gets_one_cookie_of_the_member_that_answers() {
     let set = |config: &mut BalancerConfig| config.set_session_cookie = true;
     let two = || vec![unused(), vec![vec![answer(b"b")]]];

@@ -139,7 +139,7 @@ impl Source for Site {
     }
 
     fn entries(&self) -> Vec<Entry<'_>> {
-        let keys = [&b"plain.key"[..], &self.value, b"a:b"];
+        let keys = [&b"plain.key"[..], &self.value, b"a:b", b"xmlns", b"1"];
         let keys = keys.into_iter().filter(|key| !key.is_empty());
         keys.map(|key| Entry { key, value: &self.value, place: &self.text }).collect()
     }

@@ -89,7 +89,7 @@ fn checked(answer: &Answer) {
         "text/html; charset=utf-8" => strict::html(text()),
         "text/xml" => drop(strict::xml(text())),
         "application/json" => drop(strict::json(text())),
-        "text/plain; version=0.0.4; charset=utf-8" => strict::prometheus(text()),
+        "text/plain; version=0.0.4; charset=utf-8" => drop(strict::prometheus(text())),
         "text/plain" if answer.body.starts_with(b"worker.") => {
             drop(strict::properties(&answer.body));
         }

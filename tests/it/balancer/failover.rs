@@ -226,7 +226,7 @@ fn busyness_keeps_requests_from_a_slow_member() {
         std::thread::scope(|scope| {
             let held: Vec<_> = (0..SLOW)
                 .map(|number| {
-                    // Requests go to both in turn until one has more of them under way.
+                    // The route of its session takes each of them to `a`, whatever else is busy there.
                     let path = format!("/held/{number};jsessionid=1.a");
                     let httpd = &httpd;
                     scope.spawn(move || client::get(httpd.addr(), &path).status())

@@ -43,8 +43,10 @@ fn round(stage: &Stage, plays: &[String; 3]) -> usize {
     11
 }
 
+/// The short form finds what leaks 400 bytes in each request, or 4 KiB in each of one kind; the long
+/// form finds a quarter of that. Neither finds less, nor what leaks once in many requests.
 fn grows_by_nothing(mpm: Mpm) {
-    let requests = if is_long() { 20_000 } else { 1_100 };
+    let (requests, most) = if is_long() { (20_000, 1024) } else { (1_100, 256) };
     let stage = Stage::with(|builder| one_process(builder, mpm).jk_log_level("emerg"));
     let plays = ["malformed", "broken", "long"].map(|what| unique("w", what));
     stage.play(&plays[0], |conn, _| {
@@ -76,7 +78,7 @@ fn grows_by_nothing(mpm: Mpm) {
     }
     let after = stage.httpd.anon_kib(child);
     eprintln!("{mpm:?}: {before} KiB after a third, {after} KiB after {served} requests");
-    assert!(after < before + 1024, "{mpm:?}: {before} KiB became {after} KiB in {served} requests");
+    assert!(after < before + most, "{mpm:?}: {before} KiB became {after} KiB in {served} requests");
     stage.check_after("growth", &stage.mark(), "w", None, None);
 }
 

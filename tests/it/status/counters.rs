@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::formats::samples;
 use super::{ask, json};
 use crate::balancer::load::{PROCESSES, count, processes};
 use crate::support::client::{self, Client, NoResponse, Response};
 use crate::support::engine::{Action, Engine};
 use crate::support::httpd::Httpd;
+use crate::support::strict;
 use crate::support::{Gate, packet};
 
 /// The engines: members of `lb`, and one by itself.
@@ -453,7 +453,7 @@ fn every_number_is_the_clients_and_the_engines_own() {
 
     let mut shown = Shown {
         document: json::parse(&ask(&httpd, "mime=json").text()),
-        samples: samples(&ask(&httpd, "mime=prom").text()).into_iter().collect(),
+        samples: strict::prometheus(&ask(&httpd, "mime=prom").text()).into_iter().collect(),
         compared: BTreeSet::new(),
         wrong: Vec::new(),
     };

@@ -1,68 +1,12 @@
 //! The formats that C mod_jk does not have: numbers that are right, and documents that parse.
 
-use std::collections::{HashMap, HashSet};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use super::{Scene, ask};
 use crate::support::client;
 use crate::support::httpd::Module;
-
-/// The samples of a Prometheus document by their whole left side, each checked for its form and for a
-/// HELP and a TYPE before it.
-pub(super) fn samples(text: &str) -> HashMap<String, f64> {
-    let (mut samples, mut types, mut helps) = (HashMap::new(), HashMap::new(), HashSet::new());
-    let is_name =
-        |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    for line in text.lines() {
-        if let Some(rest) = line.strip_prefix("# HELP ") {
-            let (name, help) = rest.split_once(' ').expect("a help");
-            assert!(is_name(name) && !help.is_empty() && helps.insert(name.to_owned()), "{line}");
-        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = rest.split_once(' ').expect("a type");
-            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
-            assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
-            assert!(types.insert(name.to_owned(), kind.to_owned()).is_none(), "{line}");
-        } else {
-            let (series, value) = line.rsplit_once(' ').expect("a value");
-            let name = series.split('{').next().unwrap();
-            let parts = ["_bucket", "_sum", "_count"];
-            let base = parts.iter().find_map(|part| {
-                let base = name.strip_suffix(part)?;
-                (types.get(base).map(String::as_str) == Some("histogram")).then_some(base)
-            });
-            let base = base.unwrap_or(name);
-            assert!(types.contains_key(base) && helps.contains(base), "{line}");
-            if let Some((_, labels)) = series.split_once('{') {
-                check_labels(labels.strip_suffix('}').expect("a brace"));
-            }
-            let value: f64 = value.parse().expect("a number");
-            assert!(samples.insert(series.to_owned(), value).is_none(), "{line}");
-        }
-    }
-    samples
-}
-
-fn check_labels(labels: &str) {
-    let mut rest = labels;
-    loop {
-        let (name, value) = rest.split_once("=\"").expect("a label");
-        assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{labels}");
-        let mut escaped = false;
-        let end = value.char_indices().find(|(_, c)| {
-            let ends = *c == '"' && !escaped;
-            assert!(!escaped || "\\\"n".contains(*c), "{labels}");
-            escaped = *c == '\\' && !escaped;
-            ends
-        });
-        rest = &value[end.expect("an end").0 + 1..];
-        match rest.strip_prefix(',') {
-            Some(more) => rest = more,
-            None => break,
-        }
-    }
-    assert!(rest.is_empty(), "{labels}");
-}
+use crate::support::strict;
 
 /// Panics unless `promtool check metrics` has nothing to say.
 pub(super) fn accepted_by_promtool(metrics: &str) {
@@ -87,7 +31,7 @@ fn numbers_are_what_has_happened() {
     let answer = ask(&scene.httpd, "mime=prom");
     assert_eq!(answer.header("Content-Type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     accepted_by_promtool(&answer.text());
-    let samples = samples(&answer.text());
+    let samples = strict::prometheus(&answer.text());
     let one = |name: &str| samples[&format!("{name}{{worker=\"one\"}}")] as u64;
     assert_eq!(one("jk_requests_total"), 7);
     assert_eq!(one("jk_errors_total"), 1);

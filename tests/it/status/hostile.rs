@@ -9,7 +9,11 @@ use crate::support::strict;
 
 /// A route or a name of a member that ends whatever it is written in, where it may.
 const NAME: &str = "n\"'<b>&amp;]]>\\u0041{}é\u{2028}\u{7f}";
-/// The same for a cookie's name, a host name of a rule, a URI.
+/// The same for a route, which a cookie can name: nothing that ends a cookie or that httpd refuses.
+const ROUTE: &str = "r\"'<b>&amp]]>\\u0041{}é\u{2028}";
+/// The same for a cookie's name, and a path that is asked for.
+const COOKIE: &str = "c'<i>&lt";
+/// The same for a domain, a path of a session, a URI.
 const VALUE: &str = "x'<i>&lt;\u{1b}[31mü";
 
 fn encoded(text: &[u8]) -> String {
@@ -24,25 +28,26 @@ fn every_command_gives_a_document_of_its_format() {
         .workers(&format!(
             "worker.list=lb,one,st\nworker.st.type=status\nworker.lb.type=lb\n\
              worker.lb.balance_workers={NAME},b\n\
-             worker.{NAME}.host=127.0.0.1\nworker.{NAME}.port={port}\nworker.{NAME}.route={NAME}\n\
+             worker.{NAME}.host=127.0.0.1\nworker.{NAME}.port={port}\nworker.{NAME}.route={ROUTE}\n\
              worker.{NAME}.domain={VALUE}\nworker.b.host=127.0.0.1\nworker.b.port={port}\n\
              worker.b.activation=d\nworker.one.host=127.0.0.1\nworker.one.port={port}\n\
-             worker.lb.session_cookie={VALUE}\nworker.lb.session_path=;{VALUE}=\n\
+             worker.lb.session_cookie={COOKIE}\nworker.lb.session_path=;{VALUE}=\n\
              worker.one.secret=s3<cret"
         ))
         .mount("/jk", "st")
-        .config(&format!("JkMount \"/{VALUE}/*\" lb\nJkMount \"/{NAME}|/y*\" one"))
+        .config(&format!(
+            "JkMount \"/{VALUE}/*\" lb\nJkMount \"/{COOKIE}/*\" lb\nJkMount \"/{NAME}|/y*\" one"
+        ))
         .start();
-    // A cookie as it comes: of a member, of nobody, of no text at all.
-    for cookie in [NAME.as_bytes(), b"\xff\"<b>", VALUE.as_bytes()] {
-        let cookie = cookie.iter().filter(|byte| !byte.is_ascii_control());
-        let path: String = encoded(VALUE.as_bytes());
+    // The route of the member, one of nobody, one that is no text.
+    for (sent, route) in [ROUTE.as_bytes(), b"n'<b>", b"\xff\"<b>"].into_iter().enumerate() {
+        let path: String = encoded(COOKIE.as_bytes());
         let mut client = client::Client::connect(httpd.addr());
-        let mut head = format!("GET /{path}/1 HTTP/1.1\r\nHost: h\r\nCookie: x=").into_bytes();
-        head.extend(cookie);
-        head.extend_from_slice(b"\r\n\r\n");
+        let head = format!("GET /{path}/1 HTTP/1.1\r\nHost: h\r\nCookie: {COOKIE}=id.");
+        let head = [head.as_bytes(), route, b"\r\n\r\n"].concat();
         client.send(&head).expect("sent");
-        client.read_response("GET");
+        assert_eq!(client.read_response("GET").status(), 200, "{}", route.escape_ascii());
+        assert_eq!(engine.requests().len(), sent + 1, "{}", route.escape_ascii());
     }
     let member = encoded(NAME.as_bytes());
     let value = encoded(b"\"><script>&\n\r\x1b\xff#\\");
@@ -69,12 +74,12 @@ fn every_command_gives_a_document_of_its_format() {
     ];
     for query in queries {
         let get = |format: &str| ask(&httpd, &format!("{query}&mime={format}"));
-        assert!(get("xml").body.starts_with(b"<?xml"), "{query}");
-        strict::xml(&get("xml").text());
-        strict::html(&get("html").text());
-        strict::json(&get("json").text());
-        strict::prometheus(&get("prom").text());
-        accepted_by_promtool(&get("prom").text());
+        let text = |format: &str| String::from_utf8(get(format).body).expect("UTF-8");
+        strict::xml(&text("xml"));
+        strict::html(&text("html"));
+        strict::json(&text("json"));
+        strict::prometheus(&text("prom"));
+        accepted_by_promtool(&text("prom"));
         let properties = strict::properties(&get("prop").body);
         let results = properties.iter().filter(|(key, _)| key == b"worker.result.type");
         assert_eq!(results.count(), 1, "{query}");

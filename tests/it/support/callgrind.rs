@@ -95,8 +95,8 @@ impl Profile {
                 let ours =
                     into.is_some_and(|name| modules.iter().any(|module| name.ends_with(module)));
                 if ours && callers.contains(&caller) {
-                    let cost = line.split_whitespace().nth(1).and_then(|cost| cost.parse().ok());
-                    sum += cost.unwrap_or(0);
+                    let cost = line.split_whitespace().nth(1).expect("a cost");
+                    sum += cost.parse::<u64>().expect("a number");
                 }
             }
         }

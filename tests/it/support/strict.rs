@@ -31,9 +31,12 @@ fn json_value<'t>(text: &'t str, strings: &mut Vec<String>) -> &'t str {
             }
             let end = text.find(|c: char| !(c.is_ascii_digit() || "-.".contains(c))).unwrap();
             let (number, rest) = text.split_at(end);
-            assert!(number.parse::<f64>().is_ok() && !number.ends_with('.'), "{number}");
             let digits = number.strip_prefix('-').unwrap_or(number);
-            assert!(!digits.starts_with('0') || digits.len() == 1 || digits.starts_with("0."));
+            let (whole, part) = digits.split_once('.').unwrap_or((digits, "0"));
+            let are_digits =
+                |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+            assert!(are_digits(whole) && are_digits(part), "{number}");
+            assert!(!whole.starts_with('0') || whole == "0", "{number}");
             rest
         }
     }
@@ -81,13 +84,16 @@ fn json_string<'t>(text: &'t str, strings: &mut Vec<String>) -> &'t str {
 /// A well-formed document of XML without text; returns the values of its attributes.
 pub(crate) fn xml(text: &str) -> Vec<String> {
     let rest = text.strip_prefix("<?xml version=\"1.0\" encoding=\"UTF-8\" ?>\n").expect("a head");
-    let is_bad =
-        |c: char| matches!(c, '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
-    assert!(!rest.contains(is_bad));
+    assert!(rest.chars().all(|c| c == '\n' || (!c.is_ascii_control() && is_xml(c))), "{rest:?}");
     let mut values = Vec::new();
     let text = |text: &str| assert!(text.trim().is_empty(), "{text:?}");
     assert_eq!(elements(rest, &[], &mut values, text), 1);
     values
+}
+
+/// Whether a document of XML can have this character, as such or by its number.
+fn is_xml(c: char) -> bool {
+    !matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }
 
 /// A document of HTML in which all elements are closed and all attributes are quoted.
@@ -117,10 +123,7 @@ fn elements(
             continue;
         }
         roots += usize::from(open.is_empty());
-        let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
-        let end = rest.find(|c| !is_name(c)).expect("an end");
-        let (name, more) = rest.split_at(end);
-        assert!(name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'), "<{rest}");
+        let (name, more) = name(rest);
         let is_empty;
         (rest, is_empty) = attributes(more, !never_closed.is_empty(), values);
         if matches!(name, "script" | "style") {
@@ -150,10 +153,8 @@ fn attributes<'t>(
             return (more, false);
         }
         assert!(trimmed.len() < rest.len(), "a blank before {rest}");
-        let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
-        let end = trimmed.find(|c| !is_name(c)).expect("an end");
-        let (name, more) = trimmed.split_at(end);
-        assert!(!name.is_empty() && !names.contains(&name), "{name:?} in {trimmed}");
+        let (name, more) = name(trimmed);
+        assert!(!names.contains(&name), "{name:?} in {trimmed}");
         names.push(name);
         let Some(value) = more.strip_prefix("=\"") else {
             assert!(may_have_no_value && !more.starts_with('='), "{trimmed}");
@@ -161,10 +162,18 @@ fn attributes<'t>(
             continue;
         };
         let (value, more) = value.split_once('"').expect("an end");
-        assert!(!value.contains('<'), "{value}");
+        assert!(!value.contains(|c: char| c == '<' || c.is_ascii_control()), "{value:?}");
         values.push(references(value));
         rest = more;
     }
+}
+
+/// A name of an element or an attribute, and what follows it.
+fn name(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "_-.:".contains(c)));
+    let (name, rest) = text.split_at(end.expect("an end"));
+    assert!(name.starts_with(|c: char| c.is_ascii_alphabetic() || "_:".contains(c)), "{text:?}");
+    (name, rest)
 }
 
 /// The text that text with references stands for.
@@ -174,7 +183,11 @@ fn references(text: &str) -> String {
     for reference in parts {
         let (name, rest) = reference.split_once(';').expect("the end of a reference");
         let named = [("amp", '&'), ("lt", '<'), ("gt", '>'), ("quot", '"')];
-        let number = || char::from_u32(name.strip_prefix('#')?.parse().ok().filter(|n| *n > 0)?);
+        let number = || {
+            let digits = name.strip_prefix('#')?;
+            let are_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+            char::from_u32(digits.parse().ok().filter(|_| are_digits)?).filter(|c| is_xml(*c))
+        };
         let known = named.iter().find(|(known, _)| *known == name).map(|(_, c)| *c);
         whole.push(known.or_else(number).unwrap_or_else(|| panic!("&{name};")));
         whole.push_str(rest);
@@ -182,39 +195,63 @@ fn references(text: &str) -> String {
     whole
 }
 
-/// The text format of Prometheus: each series once, below the type of its name.
-pub(crate) fn prometheus(text: &str) {
+/// The text format of Prometheus: each series once, of a family whose HELP and TYPE stand once and
+/// before it. Returns the values by the whole left sides.
+pub(crate) fn prometheus(text: &str) -> std::collections::HashMap<String, f64> {
     assert!(text.is_empty() || text.ends_with('\n'));
-    let is_name = |name: &str| {
-        name.starts_with("jk_") && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
-    };
-    let mut family = "";
-    let mut known: Vec<&str> = Vec::new();
-    let mut series = std::collections::HashSet::new();
+    let mut types: std::collections::HashMap<&str, &str> = Default::default();
+    let (mut samples, mut helps) = (std::collections::HashMap::new(), Vec::new());
     for line in text.strip_suffix('\n').unwrap_or_default().split('\n') {
-        if let Some(kind) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = kind.split_once(' ').expect("a type");
-            assert!(is_name(name) && ["counter", "gauge", "histogram"].contains(&kind), "{line}");
-            assert!(!known.contains(&name), "{line}");
-            known.push(name);
-            family = name;
-            continue;
-        }
-        if line.starts_with('#') || line.is_empty() {
-            continue;
-        }
-        let (name, value) = line.rsplit_once(' ').expect("a value");
-        assert!(value.parse::<f64>().is_ok() && series.insert(name), "{line}");
-        let (name, labels) = name.split_once('{').map_or((name, None), |(n, l)| (n, Some(l)));
-        assert!(is_name(name) && !family.is_empty() && name.starts_with(family), "{line}");
-        let Some(mut rest) = labels else { continue };
-        while rest != "}" {
-            let (label, value) = rest.split_once("=\"").expect("a label");
-            assert!(label.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{line}");
-            rest = label_end(value);
-            rest = rest.strip_prefix(',').unwrap_or(rest);
+        if text.is_empty() {
+            break;
+        } else if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, help) = rest.split_once(' ').expect("a help");
+            assert!(is_label(name) && !help.is_empty() && !helps.contains(&name), "{line}");
+            helps.push(name);
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').expect("a type");
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
+            assert!(types.insert(name, kind).is_none(), "{line}");
+        } else if !line.is_empty() && !line.starts_with("# ") {
+            let (series, value) = line.rsplit_once(' ').expect("a value");
+            let (name, labels) =
+                series.split_once('{').map_or((series, None), |(n, l)| (n, Some(l)));
+            let base = match types.get(name) {
+                Some(kind) => Some(name).filter(|_| *kind != "histogram"),
+                None => ["_bucket", "_sum", "_count"]
+                    .iter()
+                    .find_map(|part| name.strip_suffix(part))
+                    .filter(|base| types.get(base) == Some(&"histogram")),
+            };
+            assert!(base.is_some_and(|base| helps.contains(&base)), "{line}");
+            if let Some(labels) = labels {
+                check_labels(labels.strip_suffix('}').expect("a brace"));
+            }
+            let value: f64 = value.parse().expect("a number");
+            assert!(samples.insert(series.to_owned(), value).is_none(), "{line}");
         }
     }
+    samples
+}
+
+fn is_label(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+fn check_labels(labels: &str) {
+    let (mut rest, mut names) = (labels, Vec::new());
+    loop {
+        let (name, value) = rest.split_once("=\"").expect("a label");
+        assert!(is_label(name) && !names.contains(&name), "{labels}");
+        names.push(name);
+        rest = label_end(value);
+        match rest.strip_prefix(',') {
+            Some(more) => rest = more,
+            None => break,
+        }
+    }
+    assert!(rest.is_empty(), "{labels}");
 }
 
 fn label_end(mut value: &str) -> &str {
@@ -223,7 +260,7 @@ fn label_end(mut value: &str) -> &str {
         if value[at..].starts_with('"') {
             return &value[at + 1..];
         }
-        assert!("\\\"n".contains(&value[at + 1..at + 2]), "{value}");
+        assert!(value[at + 1..].starts_with(['\\', '"', 'n']), "{value}");
         value = &value[at + 2..];
     }
 }
