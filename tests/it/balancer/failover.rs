@@ -213,13 +213,7 @@ fn busyness_keeps_requests_from_a_slow_member() {
     const SLOW: usize = 3;
     for mpm in [Mpm::Event, Mpm::Prefork] {
         let gate = Gate::default();
-        let door = gate.clone();
-        let slow = Engine::scripted(move |conn, request| {
-            door.pass();
-            conn.send(&crate::support::engine::echo(request, 0))?;
-            Ok(Action::Keep)
-        })
-        .start();
+        let slow = Engine::behind(&gate);
         let fast = engines(1).remove(0);
         let more = "worker.lb.method=Busyness";
         let httpd = balanced_under(mpm, &[&slow, &fast], more);

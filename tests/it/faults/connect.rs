@@ -363,13 +363,7 @@ const MANY: usize = 25;
 fn c10_all_idle_connections_die_at_once() {
     under_each_mpm(|mpm| {
         let gate = Gate::default();
-        let wait = gate.clone();
-        let engine = Engine::scripted(move |conn, request| {
-            wait.pass();
-            conn.send(&crate::support::engine::echo(request, 0))?;
-            Ok(Action::Keep)
-        })
-        .start();
+        let engine = Engine::behind(&gate);
         let threads = if mpm == Mpm::Prefork { MANY as u32 } else { 32 };
         let httpd = Httpd::builder(Module::Ours)
             .mpm(mpm)

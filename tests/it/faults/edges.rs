@@ -224,13 +224,7 @@ fn a_body_survives_the_handshake_for_a_directory() {
 fn clients_that_wait_for_a_busy_pool_may_go() {
     const WAITING: usize = 7;
     let gate = Gate::default();
-    let door = gate.clone();
-    let engine = Engine::scripted(move |conn, request| {
-        door.pass();
-        conn.send(&crate::support::engine::echo(request, 0))?;
-        Ok(Action::Keep)
-    })
-    .start();
+    let engine = Engine::behind(&gate);
     let lines = "worker.w.connection_pool_size=1\nworker.w.connection_acquire_timeout=2000";
     let httpd = one_process(Httpd::builder(Module::Ours), Mpm::Event)
         .worker("w", &engine.endpoint())

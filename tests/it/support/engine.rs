@@ -191,6 +191,17 @@ struct Live {
 }
 
 impl Engine {
+    /// An engine whose echoes of requests wait for `gate`.
+    pub(crate) fn behind(gate: &Gate) -> Self {
+        let gate = gate.clone();
+        Self::scripted(move |conn, request| {
+            gate.pass();
+            conn.send(&echo(request, 0))?;
+            Ok(Action::Keep)
+        })
+        .start()
+    }
+
     /// An engine that lets `script` answer each request.
     pub(crate) fn scripted(
         script: impl Fn(&mut Conn, &Request) -> io::Result<Action> + Send + Sync + 'static,
