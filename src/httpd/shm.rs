@@ -14,6 +14,20 @@ use crate::shared::{
 pub(super) struct SharedMemory {
     start: NonNull<Region>,
     layout: Layout,
+    places: Places,
+}
+
+/// Where each kind of record begins, in units; requests ask for it several times.
+#[derive(Debug, Clone, Copy)]
+struct Places {
+    workers: usize,
+    members: usize,
+    balancers: usize,
+    requests: usize,
+    processes: usize,
+    connections: usize,
+    edits: usize,
+    end: usize,
 }
 
 /// The unit in which records of any kind are laid out one after the other: each kind begins where
@@ -32,63 +46,55 @@ const fn units<T>(count: usize) -> usize {
     size_of::<T>().saturating_mul(count).div_ceil(size_of::<Region>())
 }
 
+impl Places {
+    fn of(layout: Layout) -> Self {
+        let mut end = 0usize;
+        let mut place = |units: usize| {
+            let start = end;
+            end = start.saturating_add(units);
+            start
+        };
+        place(units::<CommonState>(1));
+        Self {
+            workers: place(units::<WorkerState>(layout.workers)),
+            members: place(units::<MemberState>(layout.members)),
+            balancers: place(units::<BalancerState>(layout.balancers)),
+            requests: place(units::<RequestState>(layout.requests)),
+            processes: place(units::<ProcessState>(layout.processes)),
+            connections: place(units::<AtomicU16>(layout.connections())),
+            edits: place(units::<AtomicU64>(layout.edits)),
+            end,
+        }
+    }
+
+    /// Bytes that all records take.
+    fn bytes(self) -> usize {
+        self.end.saturating_mul(size_of::<Region>())
+    }
+}
+
 impl SharedMemory {
     /// Maps memory for that many records.
     ///
     /// # Errors
     /// What the system says.
     pub(super) fn new(layout: Layout) -> io::Result<Self> {
+        let places = Places::of(layout);
         let (access, kind) =
             (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANON);
         // SAFETY: a new mapping at an address of the system's choice takes no memory from anybody.
-        let start =
-            unsafe { libc::mmap(ptr::null_mut(), Self::bytes(layout), access, kind, -1, 0) };
+        let start = unsafe { libc::mmap(ptr::null_mut(), places.bytes(), access, kind, -1, 0) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
         NonNull::new(start.cast())
-            .map(|start| Self { start, layout })
+            .map(|start| Self { start, layout, places })
             .ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))
-    }
-
-    fn workers_at() -> usize {
-        units::<CommonState>(1)
-    }
-
-    fn members_at(layout: Layout) -> usize {
-        Self::workers_at().saturating_add(units::<WorkerState>(layout.workers))
-    }
-
-    fn balancers_at(layout: Layout) -> usize {
-        Self::members_at(layout).saturating_add(units::<MemberState>(layout.members))
-    }
-
-    fn requests_at(layout: Layout) -> usize {
-        Self::balancers_at(layout).saturating_add(units::<BalancerState>(layout.balancers))
-    }
-
-    fn edits_at(layout: Layout) -> usize {
-        let connections = units::<AtomicU16>(layout.connections());
-        Self::connections_at(layout).saturating_add(connections)
-    }
-
-    fn processes_at(layout: Layout) -> usize {
-        Self::requests_at(layout).saturating_add(units::<RequestState>(layout.requests))
-    }
-
-    fn connections_at(layout: Layout) -> usize {
-        Self::processes_at(layout).saturating_add(units::<ProcessState>(layout.processes))
     }
 
     /// The layout that it has room for.
     pub(super) fn layout(&self) -> Layout {
         self.layout
-    }
-
-    fn bytes(layout: Layout) -> usize {
-        let edits = units::<AtomicU64>(layout.edits);
-        let end = Self::edits_at(layout).saturating_add(edits);
-        end.saturating_mul(size_of::<Region>())
     }
 
     /// The records of one kind that begin `units` after the start.
@@ -105,28 +111,28 @@ impl SharedMemory {
 
 impl Memory for SharedMemory {
     fn workers(&self) -> &[WorkerState] {
-        // SAFETY: `bytes` has room for them behind the common record; they are atomics.
-        unsafe { self.records(Self::workers_at(), self.layout.workers) }
+        // SAFETY: the mapping has room for them behind the common record; they are atomics.
+        unsafe { self.records(self.places.workers, self.layout.workers) }
     }
 
     fn requests(&self) -> &[RequestState] {
-        // SAFETY: `bytes` has room for them behind the balancers; they are atomics.
-        unsafe { self.records(Self::requests_at(self.layout), self.layout.requests) }
+        // SAFETY: the mapping has room for them behind the balancers; they are atomics.
+        unsafe { self.records(self.places.requests, self.layout.requests) }
     }
 
     fn processes(&self) -> &[ProcessState] {
-        // SAFETY: `bytes` has room for them behind the requests; they are atomics.
-        unsafe { self.records(Self::processes_at(self.layout), self.layout.processes) }
+        // SAFETY: the mapping has room for them behind the requests; they are atomics.
+        unsafe { self.records(self.places.processes, self.layout.processes) }
     }
 
     fn connections(&self) -> &[AtomicU16] {
-        // SAFETY: `bytes` has room for them behind the processes; they are atomics.
-        unsafe { self.records(Self::connections_at(self.layout), self.layout.connections()) }
+        // SAFETY: the mapping has room for them behind the processes; they are atomics.
+        unsafe { self.records(self.places.connections, self.layout.connections()) }
     }
 
     fn edits(&self) -> &[AtomicU64] {
-        // SAFETY: `bytes` has room for them at the end; they are atomics.
-        unsafe { self.records(Self::edits_at(self.layout), self.layout.edits) }
+        // SAFETY: the mapping has room for them at the end; they are atomics.
+        unsafe { self.records(self.places.edits, self.layout.edits) }
     }
 
     /// One that may not be asked is somebody else's, and alive.
@@ -145,20 +151,20 @@ impl Memory for SharedMemory {
     }
 
     fn balancers(&self) -> &[BalancerState] {
-        // SAFETY: `bytes` has room for them behind the members; they are atomics.
-        unsafe { self.records(Self::balancers_at(self.layout), self.layout.balancers) }
+        // SAFETY: the mapping has room for them behind the members; they are atomics.
+        unsafe { self.records(self.places.balancers, self.layout.balancers) }
     }
 
     fn members(&self) -> &[MemberState] {
-        // SAFETY: `bytes` has room for them behind the workers; they are atomics.
-        unsafe { self.records(Self::members_at(self.layout), self.layout.members) }
+        // SAFETY: the mapping has room for them behind the workers; they are atomics.
+        unsafe { self.records(self.places.members, self.layout.members) }
     }
 }
 
 impl Drop for SharedMemory {
     fn drop(&mut self) {
         // SAFETY: the mapping that `new` made; nobody has a reference into it any more.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), Self::bytes(self.layout)) };
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.places.bytes()) };
     }
 }
 
@@ -216,7 +222,7 @@ mod tests {
         let requests = 16 * 1024;
         let layout =
             Layout { workers: 1000, balancers: 1, members: 1000, requests, processes: 32, edits };
-        let bytes = SharedMemory::bytes(layout);
+        let bytes = Places::of(layout).bytes();
         assert!(bytes < 1 << 20, "{bytes}");
     }
 

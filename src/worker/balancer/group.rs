@@ -94,16 +94,30 @@ impl Group {
         self.memory.balancers().get(self.at.first.balancers)
     }
 
+    /// What all processes know of the members, in their order; shorter where the memory is.
+    pub(super) fn members(&self) -> &[MemberState] {
+        let first = self.at.first.members;
+        let members = self.memory.members().get(first..).unwrap_or_default();
+        members.get(..self.config.members.len()).unwrap_or(members)
+    }
+
     /// The members in their order.
     pub(super) fn seats(&self) -> impl Iterator<Item = Seat<'_>> {
-        (0..self.config.members.len()).map_while(|place| self.seat(place))
+        // One look at the memory for all, not one for each: requests walk over all of them.
+        let workers = self.memory.workers();
+        let all = self.config.members.iter().zip(self.members()).zip(&self.at.engines);
+        let all = all.zip(&self.multipliers).zip(&self.seeds);
+        all.map_while(|((((config, state), engine), multiplier), seed)| {
+            let worker = workers.get(*engine)?;
+            Some(Seat { config, state, worker, multiplier: *multiplier, seed: *seed })
+        })
     }
 
     /// One member by its place.
     pub(super) fn seat(&self, place: usize) -> Option<Seat<'_>> {
         Some(Seat {
             config: self.config.members.get(place)?,
-            state: self.memory.members().get(self.at.first.members.checked_add(place)?)?,
+            state: self.members().get(place)?,
             worker: self.memory.workers().get(*self.at.engines.get(place)?)?,
             multiplier: *self.multipliers.get(place)?,
             seed: *self.seeds.get(place)?,

@@ -406,8 +406,8 @@ impl Balancer {
             self.log_flip(request, flip, ending.text(), request.now());
         }
         let snapshot = self.snapshot(&seat);
-        trial.report.first = trial.report.first.or(snapshot);
-        trial.report.last = snapshot;
+        trial.report.first = trial.report.first.or(Some(snapshot));
+        trial.report.last = Some(snapshot);
         if let Some(outcome) = outcome {
             return Next::Done(outcome);
         }

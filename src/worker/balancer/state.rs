@@ -76,10 +76,11 @@ impl Group {
     /// Makes members available again that were busy. `has_slot`: whether this process has a
     /// connection left for a member.
     pub(super) fn end_busy(&self, has_slot: impl Fn(usize) -> bool) {
-        for (place, seat) in self.seats().enumerate() {
-            if seat.state.state() != State::Busy {
+        for (place, member) in self.members().iter().enumerate() {
+            if member.state() != State::Busy {
                 continue;
             }
+            let Some(seat) = self.seat(place) else { continue };
             let busy = seat.worker.busy.load(Ordering::Relaxed);
             let has_room = seat.config.worker.busy_limit.is_none_or(|limit| busy < limit);
             if has_room && has_slot(place) {

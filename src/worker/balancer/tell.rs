@@ -1,7 +1,6 @@
 //! What engine, client and log are told about the choice of a member, and about the members.
 #![forbid(unsafe_code)]
 
-use std::ptr;
 use std::sync::atomic::Ordering;
 
 use super::choice::{Choice, Full, NoChoice, Wish};
@@ -123,11 +122,10 @@ impl Balancer {
         cookies.find_map(|cookie| opened(cookie, name).filter(|route| !is_known(route)))
     }
 
-    pub(super) fn snapshot(&self, seat: &Seat<'_>) -> Option<Snapshot<'_>> {
-        let place = self.config().members.iter().position(|m| ptr::eq(m, seat.config))?;
+    pub(super) fn snapshot<'s>(&self, seat: &Seat<'s>) -> Snapshot<'s> {
         let (state, worker) = (seat.state, seat.worker);
-        Some(Snapshot {
-            name: &self.config().members.get(place)?.worker.name,
+        Snapshot {
+            name: &seat.config.worker.name,
             value: self.group.load(seat),
             accessed: worker.used.load(Ordering::Relaxed),
             sessions: state.sessions.load(Ordering::Relaxed),
@@ -137,7 +135,7 @@ impl Balancer {
             busy: worker.busy.load(Ordering::Relaxed),
             activation: text(seat.activation()),
             state: state.state().text(),
-        })
+        }
     }
 
     /// Says where a request goes that does not go where it should have.
