@@ -339,6 +339,9 @@ impl Exchange {
 
 fn content_length(head: &ResponseHead<'_>) -> Result<Option<u64>, ProtocolError> {
     let mut found = None;
+    if !head.has_content_length {
+        return Ok(found);
+    }
     for (name, value) in head.headers() {
         if name.eq_ignore_ascii_case(b"content-length") {
             if found.is_some() {

@@ -35,6 +35,12 @@ pub struct ResponseHead<'a> {
     pub reason: Option<&'a [u8]>,
     /// Whether a reason was dropped because of a control character (spec/reliability.md P21).
     pub bad_reason: bool,
+    /// Whether there is a `Connection`.
+    pub has_connection: bool,
+    /// Whether there is a `Content-Length`.
+    pub has_content_length: bool,
+    /// Whether there is a `Transfer-Encoding`.
+    pub has_transfer_encoding: bool,
     header_count: u16,
     headers: Reader<'a>,
 }
@@ -107,21 +113,37 @@ fn head(mut r: Reader<'_>) -> Result<ResponseHead<'_>, DecodeError> {
     let reason = r.string()?.filter(|reason| !reason.is_empty());
     let bad_reason = reason.is_some_and(|reason| reason.iter().any(u8::is_ascii_control));
     let header_count = r.u16()?;
-    let headers = r;
-    for index in 1..=header_count {
-        checked_header(&mut r, header_count, index)?;
-    }
-    r.end(packet::SEND_HEADERS)?;
-    Ok(ResponseHead {
+    let mut head = ResponseHead {
         status,
         reason: reason.filter(|_| !bad_reason),
         bad_reason,
+        has_connection: false,
+        has_content_length: false,
+        has_transfer_encoding: false,
         header_count,
-        headers,
-    })
+        headers: r,
+    };
+    for index in 1..=header_count {
+        let name = checked_header(&mut r, header_count, index)?;
+        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        // Noted here, so that nobody has to look for what is hardly ever there.
+        match name.len() {
+            10 => head.has_connection |= is(b"connection"),
+            14 => head.has_content_length |= is(b"content-length"),
+            17 => head.has_transfer_encoding |= is(b"transfer-encoding"),
+            _ => {}
+        }
+    }
+    r.end(packet::SEND_HEADERS)?;
+    Ok(head)
 }
 
-fn checked_header(r: &mut Reader<'_>, announced: u16, index: u16) -> Result<(), DecodeError> {
+/// Checks the next header, and returns its name.
+fn checked_header<'a>(
+    r: &mut Reader<'a>,
+    announced: u16,
+    index: u16,
+) -> Result<&'a [u8], DecodeError> {
     if r.rest().is_empty() {
         return Err(DecodeError::HeadTruncated { announced, index });
     }
@@ -141,7 +163,7 @@ fn checked_header(r: &mut Reader<'_>, announced: u16, index: u16) -> Result<(), 
             offset: r.offset().saturating_sub(from_end),
         });
     }
-    Ok(())
+    Ok(name)
 }
 
 fn raw_header<'a>(r: &mut Reader<'a>) -> Result<(&'a [u8], &'a [u8]), DecodeError> {

@@ -45,9 +45,17 @@ impl<R: Request> Drive<'_, R> {
                 head.status
             );
         }
-        self.log_dropped(head);
+        if head.has_transfer_encoding {
+            jk_log!(
+                *self.request,
+                Level::Warn,
+                "({}) dropped_header: the engine sent Transfer-Encoding, which has no meaning \
+                 in AJP13; httpd frames the response itself",
+                self.config.name
+            );
+        }
         let cookie = self.cookie.map(|cookie| (&b"Set-Cookie"[..], cookie));
-        self.request.start_response(head, headers::returned(head.headers()).chain(cookie));
+        self.request.start_response(head, headers::returned(head).chain(cookie));
         if self.flush.header {
             self.request.flush().map_err(Failure::Response)?;
         }
@@ -70,6 +78,7 @@ impl<R: Request> Drive<'_, R> {
     }
 
     /// Why the rest of an answer is not read that the client does not get.
+    #[cold]
     pub(super) fn log_unwanted(&self, failure: &Failure) {
         if matches!(failure, Failure::ReplyTimeout(_)) {
             return;
@@ -81,18 +90,5 @@ impl<R: Request> Drive<'_, R> {
             self.config.name,
             failure.event(self.progress.phase)
         );
-    }
-
-    fn log_dropped(&self, head: &ResponseHead<'_>) {
-        let is = |name: &[u8]| name.eq_ignore_ascii_case(b"transfer-encoding");
-        if head.headers().any(|(name, _)| is(name)) {
-            jk_log!(
-                *self.request,
-                Level::Warn,
-                "({}) dropped_header: the engine sent Transfer-Encoding, which has no meaning \
-                 in AJP13; httpd frames the response itself",
-                self.config.name
-            );
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! Which headers pass, in both directions (spec/mod_jk.md 4.2, spec/reliability.md 0 and 2.3).
 #![forbid(unsafe_code)]
 
+use crate::ajp::message::ResponseHead;
 use crate::host::{Policy, RequestBody};
 
 /// Whether a request header belongs to the framing of the client's connection, which ends here
@@ -116,24 +117,25 @@ fn is_zero(value: &[u8]) -> bool {
 
 /// The response headers that the client gets, in the engine's order.
 pub fn returned<'h>(
-    headers: impl Iterator<Item = (&'h [u8], &'h [u8])> + Clone,
-) -> impl Iterator<Item = (&'h [u8], &'h [u8])> {
-    let all = headers.clone();
-    let names_some = headers.clone().any(|(n, _)| n.eq_ignore_ascii_case(b"connection"));
-    headers.filter(move |(name, _)| {
+    head: &ResponseHead<'h>,
+) -> impl Iterator<Item = (&'h [u8], &'h [u8])> + use<'h> {
+    let head = *head;
+    head.headers().filter(move |(name, _)| {
         let named = || {
-            all.clone()
+            head.headers()
                 .filter(|(n, _)| n.eq_ignore_ascii_case(b"connection"))
                 .flat_map(|(_, value)| connection_options(value))
                 .any(|option| option.eq_ignore_ascii_case(name))
         };
-        !(is_hop_by_hop_response(name) || names_some && named())
+        !(is_hop_by_hop_response(name) || head.has_connection && named())
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ajp::frame::HEADER_LEN;
+    use crate::ajp::message::{Message, encode_head};
 
     type List<'a> = Vec<(&'a [u8], &'a [u8])>;
 
@@ -225,7 +227,12 @@ mod tests {
             ("Set-Cookie", "a=b"),
             ("WWW-Authenticate", "Basic"),
         ]);
-        let kept: Vec<_> = returned(all.iter().copied()).map(|(name, _)| name).collect();
+        let mut packet = Vec::new();
+        encode_head(200, None, all.iter().copied(), &mut packet, 8192).unwrap();
+        let Message::Head(head) = Message::decode(&packet[HEADER_LEN..]).unwrap() else {
+            panic!("no head");
+        };
+        let kept: Vec<_> = returned(&head).map(|(name, _)| name).collect();
         assert_eq!(kept, [&b"Set-Cookie"[..], b"WWW-Authenticate"]);
     }
 
