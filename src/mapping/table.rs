@@ -4,9 +4,11 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
+    sync::Arc,
 };
 
 use super::{
+    extensions::RuleOptions,
     prefixes::Prefixes,
     rule::{Rule, RuleSource},
 };
@@ -53,6 +55,8 @@ pub struct Table {
     rules: Vec<Rule>,
     /// For each rule the position of its worker.
     workers: Vec<Option<usize>>,
+    /// For each rule its options, where they change something.
+    options: Vec<Option<Arc<RuleOptions>>>,
     mounts: Index,
     exclusions: Index,
     rejects_unsafe: bool,
@@ -64,9 +68,12 @@ impl Table {
     pub fn new(mut rules: Vec<Rule>, position: impl Fn(&[u8]) -> Option<usize>) -> Table {
         rules.sort_by_key(|rule| Reverse(precedence(rule)));
         let workers = rules.iter().map(|rule| position(&rule.worker)).collect();
+        let none = RuleOptions::default();
+        let changes = |rule: &Rule| (*rule.options != none).then(|| Arc::clone(&rule.options));
+        let options = rules.iter().map(changes).collect();
         let mounts = Index::new(&rules, |rule| !rule.is_exclusion);
         let exclusions = Index::new(&rules, |rule| rule.is_exclusion);
-        Table { rules, workers, mounts, exclusions, rejects_unsafe: false }
+        Table { rules, workers, options, mounts, exclusions, rejects_unsafe: false }
     }
 
     /// The same table under `JkOptions +RejectUnsafeURI` [3.6], or without it.
@@ -87,6 +94,11 @@ impl Table {
     /// Position of the worker of a rule; `None` where there is no such worker.
     pub fn worker(&self, id: RuleId) -> Option<usize> {
         self.workers.get(id.0).copied().flatten()
+    }
+
+    /// Options of a rule; `None` where they change nothing.
+    pub fn options(&self, id: RuleId) -> Option<&Arc<RuleOptions>> {
+        self.options.get(id.0)?.as_ref()
     }
 
     /// Whether no path can be mapped.
