@@ -8,6 +8,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::conftree;
 use super::ffi;
 use super::ivy::{Ivy, warn_of_readable};
 use super::lifecycle::config_of;
@@ -61,6 +62,7 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
         mounts.iter().filter_map(|mount| definition(mount, &mut problems)).collect();
     definitions.extend(ivy.mounts(&main.raw, &mut problems));
     let main_maps = build_maps(&main.raw, definitions, &workers, &mut problems);
+    let environment_is_read = conftree::environment_may_be_read();
     let mut all_maps = Vec::new();
     for ((at, record), server) in records.iter().enumerate().zip(servers) {
         let maps = match at {
@@ -73,7 +75,8 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
         };
         all_maps.push((server_text(server), Arc::clone(&maps)));
         let rules = ivy.rules(&record.raw);
-        let runtime = Runtime::new(&record.raw, maps, Arc::clone(&workers), rules);
+        let runtime =
+            Runtime::new(&record.raw, maps, Arc::clone(&workers), rules, environment_is_read);
         if record.runtime.set(runtime).is_err() {
             problems.error(
                 &Place::new("mod_jk", 0),

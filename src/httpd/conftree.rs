@@ -27,6 +27,125 @@ impl TlsServers {
     }
 }
 
+/// The modules of httpd that look at the environment of a request behind the handler only where one of
+/// their directives says so, or only at variables that CGI programs do not get. All others, of httpd
+/// or not, may look at any time: filters that run programs, scripts, firewalls.
+const DISCREET: [&[u8]; 58] = [
+    b"core.c",
+    b"event.c",
+    b"http_core.c",
+    b"mod_access_compat.c",
+    b"mod_alias.c",
+    b"mod_allowmethods.c",
+    b"mod_auth_basic.c",
+    b"mod_auth_digest.c",
+    b"mod_auth_form.c",
+    b"mod_authn_anon.c",
+    b"mod_authn_core.c",
+    b"mod_authn_dbm.c",
+    b"mod_authn_file.c",
+    b"mod_authn_socache.c",
+    b"mod_authnz_ldap.c",
+    b"mod_authz_core.c",
+    b"mod_authz_dbm.c",
+    b"mod_authz_groupfile.c",
+    b"mod_authz_host.c",
+    b"mod_authz_owner.c",
+    b"mod_authz_user.c",
+    b"mod_autoindex.c",
+    b"mod_brotli.c",
+    b"mod_buffer.c",
+    b"mod_deflate.c",
+    b"mod_dir.c",
+    b"mod_env.c",
+    b"mod_expires.c",
+    b"mod_file_cache.c",
+    b"mod_filter.c",
+    b"mod_headers.c",
+    b"mod_http2.c",
+    b"mod_info.c",
+    b"mod_jk.c",
+    b"mod_log_config.c",
+    b"mod_logio.c",
+    b"mod_mime.c",
+    b"mod_mime_magic.c",
+    b"mod_negotiation.c",
+    b"mod_ratelimit.c",
+    b"mod_remoteip.c",
+    b"mod_reqtimeout.c",
+    b"mod_rewrite.c",
+    b"mod_setenvif.c",
+    b"mod_slotmem_shm.c",
+    b"mod_so.c",
+    b"mod_socache_shmcb.c",
+    b"mod_ssl.c",
+    b"mod_status.c",
+    b"mod_systemd.c",
+    b"mod_unique_id.c",
+    b"mod_unixd.c",
+    b"mod_userdir.c",
+    b"mod_version.c",
+    b"mod_vhost_alias.c",
+    b"mod_watchdog.c",
+    b"prefork.c",
+    b"worker.c",
+];
+
+/// What arguments have in them that name a variable of the environment, or may: `%{NAME}e` of formats,
+/// `env=`, `%{ENV:NAME}`, expressions, and what error pages find of the request before.
+const MENTIONS: [&[u8]; 4] = [b"}e", b"env", b"expr", b"redirect_"];
+
+/// Whether somebody may look at the environment of a request behind the handler, so that it must have the
+/// variables that CGI programs get.
+pub(super) fn environment_may_be_read() -> bool {
+    // SAFETY: httpd sets the variable before it checks the configuration, in this same thread.
+    let tree = unsafe { ffi::ap_conftree };
+    // SAFETY: the tree stays as it is until the configuration is read again.
+    let is_mentioned = unsafe { mention_environment(tree) };
+    is_mentioned || !modules().all(|name| DISCREET.contains(&name))
+}
+
+/// The source files of all modules that are loaded, which are their names.
+fn modules() -> impl Iterator<Item = &'static [u8]> {
+    // SAFETY: httpd has set the variable before it loads us, and loads nobody while it checks.
+    let mut next = unsafe { ffi::ap_loaded_modules };
+    iter::from_fn(move || {
+        // SAFETY: the list ends in a null pointer, behind which nothing is read.
+        let module = unsafe { next.read() };
+        // SAFETY: null or a module that stays loaded.
+        let module = unsafe { module.as_ref() }?;
+        // SAFETY: not yet the end of the list.
+        next = unsafe { next.add(1) };
+        // SAFETY: a C string that lives as long as its module.
+        Some(unsafe { pool::text(module.name) }.unwrap_or_default())
+    })
+}
+
+/// Whether a directive, or one in a section among them, mentions the environment. What `.htaccess` files
+/// may say counts as such.
+///
+/// # Safety
+/// As [`siblings`].
+unsafe fn mention_environment(first: *const ffi::ap_directive_t) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { siblings(first) }.any(|directive| {
+        // SAFETY: null or a C string of the tree.
+        let arguments = unsafe { pool::text(directive.args) }.unwrap_or_default();
+        let is_open = is(directive, b"AllowOverride") || is(directive, b"AllowOverrideList");
+        // SAFETY: null or the first directive of a section of the same tree.
+        let inside = || unsafe { mention_environment(directive.first_child) };
+        is_open && !arguments.trim_ascii().eq_ignore_ascii_case(b"none")
+            || mentions_environment(arguments)
+            || inside()
+    })
+}
+
+fn mentions_environment(arguments: &[u8]) -> bool {
+    MENTIONS.iter().any(|mention| {
+        arguments.windows(mention.len()).any(|window| window.eq_ignore_ascii_case(mention))
+    })
+}
+
 /// A directive and those that follow it.
 ///
 /// # Safety
@@ -75,4 +194,31 @@ pub(super) fn tls_servers() -> TlsServers {
         hosts.push((file, line, own.unwrap_or(main)));
     }
     TlsServers { main, hosts }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_that_name_variables_are_found() {
+        for arguments in [
+            "\"%h %{REMOTE_ADDR}e\" short",
+            "logs/access.log common env=!quiet",
+            "X-Own %{HTTP_X_OWN}E",
+            "append X \"expr=%{reqenv:SERVER_ADDR}\"",
+            "%{ENV:SERVER_NAME} ^a",
+            "REDIRECT_REMOTE_ADDR 127 local",
+        ] {
+            assert!(mentions_environment(arguments.as_bytes()), "{arguments}");
+        }
+        for arguments in ["\"%h %l %u %t \\\"%r\\\" %>s %b\" common", "On", "/w/* w", ""] {
+            assert!(!mentions_environment(arguments.as_bytes()), "{arguments}");
+        }
+    }
+
+    #[test]
+    fn no_module_is_listed_twice() {
+        assert!(DISCREET.is_sorted_by(|a, b| a < b));
+    }
 }

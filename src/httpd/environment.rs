@@ -121,8 +121,14 @@ impl<'r> Values<'r> {
 const LENGTHS: usize = 64;
 
 impl Plan {
-    /// What a server reads. `extract_tls`: JkExtractSSL.
-    pub(super) fn new(renamed: &Renamed, env_vars: Vec<EnvVar>, extract_tls: bool) -> Self {
+    /// What a server reads. `extract_tls`: JkExtractSSL. `others_read`: whether others may look at the
+    /// environment behind us.
+    pub(super) fn new(
+        renamed: &Renamed,
+        env_vars: Vec<EnvVar>,
+        extract_tls: bool,
+        others_read: bool,
+    ) -> Self {
         let names = NAMES.map(|(variable, default)| {
             let renamed = renamed.get(variable as usize).and_then(Option::as_ref);
             renamed.map_or_else(|| default.to_owned(), Clone::clone)
@@ -133,8 +139,17 @@ impl Plan {
                 *bits |= 1 << at;
             }
         }
-        // Log formats and header directives may count on them as well.
-        let needs_cgi_variables = !env_vars.is_empty() || extract_tls;
+        // C mod_jk adds them to each request, and log formats and header directives count on it. They
+        // cost more with each header, and with many of them more than all else. mod_ssl's own variables
+        // are there without them, but directives may mean others.
+        let is_seen_late =
+            |variable: Variable| variable.is_tls() || variable == Variable::RequestId;
+        let are_others_meant = NAMES
+            .iter()
+            .zip(renamed)
+            .any(|((variable, _), renamed)| is_seen_late(*variable) && renamed.is_some());
+        let needs_cgi_variables =
+            !env_vars.is_empty() || extract_tls && (others_read || are_others_meant);
         Self { names, by_length, env_vars, extract_tls, needs_cgi_variables }
     }
 
@@ -147,18 +162,18 @@ impl Plan {
     /// the server needs them, after those were read that must not see them.
     pub(super) fn read<'r>(
         &self,
+        values: &mut Values<'r>,
         table: Table<'r>,
         add_cgi_variables: impl FnOnce(),
-    ) -> Values<'r> {
-        let mut values = Values::default();
-        self.walk(table, &mut values, |variable| self.extract_tls || !variable.is_tls());
+    ) {
+        self.walk(table, values, |variable| self.extract_tls || !variable.is_tls());
         if self.needs_cgi_variables {
             add_cgi_variables();
-            if self.extract_tls {
-                self.walk(table, &mut values, Variable::is_tls);
+            // Where the connection is none nobody asks for the others.
+            if self.extract_tls && table.get(self.name(Variable::Https)).is_some() {
+                self.walk(table, values, Variable::is_tls);
             }
         }
-        values
     }
 
     fn walk<'r>(
@@ -286,17 +301,21 @@ mod tests {
 
     #[test]
     fn cgi_variables_are_added_for_those_who_can_see_them() {
-        let needs = |plan: Plan| plan.needs_cgi_variables;
+        let needs = |renamed: &Renamed, vars: Vec<EnvVar>, tls: bool, others: bool| {
+            Plan::new(renamed, vars, tls, others).needs_cgi_variables
+        };
         let none = || -> Renamed { Default::default() };
-        assert!(needs(Plan::new(&none(), Vec::new(), true)));
-        assert!(!needs(Plan::new(&none(), Vec::new(), false)));
+        assert!(needs(&none(), Vec::new(), true, true));
+        assert!(!needs(&none(), Vec::new(), true, false));
+        assert!(!needs(&none(), Vec::new(), false, true));
         let var = EnvVar { name: c"X".into(), default: None };
-        assert!(needs(Plan::new(&none(), vec![var], false)));
+        assert!(needs(&none(), vec![var], false, false));
         let mut renamed = none();
         renamed[Variable::Https as usize] = Some(c"HTTP_FRONT_END_HTTPS".into());
         assert_eq!(
-            Plan::new(&renamed, Vec::new(), true).name(Variable::Https),
+            Plan::new(&renamed, Vec::new(), true, false).name(Variable::Https),
             c"HTTP_FRONT_END_HTTPS"
         );
+        assert!(needs(&renamed, Vec::new(), true, false));
     }
 }

@@ -424,12 +424,14 @@ fn kind(config: &WorkerConfig) -> WorkerKind {
 }
 
 impl Runtime {
-    /// What a server runs with whose directives say `raw`.
+    /// What a server runs with whose directives say `raw`. `environment_is_read`: whether others may
+    /// look at a request's environment behind us.
     pub(super) fn new(
         raw: &RawConfig,
         maps: Arc<LiveTable>,
         workers: Arc<WorkerSet>,
         ivy: IvyRules,
+        environment_is_read: bool,
     ) -> Self {
         let value = |(value, _): &(_, Place)| Clone::clone(value);
         Self {
@@ -443,6 +445,7 @@ impl Runtime {
                 &raw.variables,
                 raw.env_vars.clone(),
                 raw.extract_tls.unwrap_or(true),
+                environment_is_read,
             ),
             strip_session: raw.strip_session.as_ref().and_then(|(name, _)| name.clone()),
             auto_alias: raw.auto_alias.as_ref().map(value),

@@ -11,7 +11,7 @@ use super::environment::{Values, Variable, number, port_number};
 use super::ffi;
 use super::identity::Identity;
 use super::options::{JkOption, Set};
-use super::pool::{int, nothing, short};
+use super::pool::{int, nothing};
 use super::request::Record;
 use super::response::Output;
 use super::server::{Runtime, unix_time};
@@ -32,8 +32,10 @@ const ABORT: &CStr = c"JK_ABORT";
 pub(super) struct HttpdRequest<'r> {
     record: Record<'r>,
     runtime: &'r Runtime,
-    facts: Facts<'r>,
-    policy: Policy<'r>,
+    /// In the request's pool, as the policy: moving them would be a good part of the code that every
+    /// request runs through.
+    facts: &'r Facts<'r>,
+    policy: &'r Policy<'r>,
     /// Whether the engine's challenge stands among the headers of an error page.
     challenged: bool,
     body: BodyReader<'r>,
@@ -59,14 +61,16 @@ impl<'r> HttpdRequest<'r> {
         path: &[u8],
         committed: &'r Cell<bool>,
     ) -> Result<Self, c_int> {
-        let values = runtime.environment.read(record.environment(), || record.add_cgi_variables());
+        let mut values = Values::default();
+        let add_cgi_variables = || record.add_cgi_variables();
+        runtime.environment.read(&mut values, record.environment(), add_cgi_variables);
         let ignores_length = values.get(Variable::IgnoreContentLength).is_some();
         let body = BodyReader::new(record, ignores_length, committed)?;
         let mut facts = facts(&record, runtime, &values, path);
         let identity = Identity::new(&record, runtime, worker, &facts);
         facts.environment = identity.attributes(&record, facts.environment);
-        let rule = record.kept().and_then(|notes| notes.options);
-        let policy = policy(runtime, &values, rule);
+        let rule = record.kept().and_then(|notes| notes.options.get());
+        let policy = record.pool().hold(policy(runtime, &values, rule));
         Ok(Self {
             output: Output::new(record, committed),
             hop_by_hop: if policy.forward_hop_by_hop { &[] } else { record.hop_by_hop() },
@@ -75,7 +79,7 @@ impl<'r> HttpdRequest<'r> {
             challenged: false,
             record,
             runtime,
-            facts,
+            facts: record.pool().hold(facts),
             body,
         })
     }
@@ -155,10 +159,12 @@ fn client<'r>(record: &Record<'r>, options: Set) -> (Option<&'r [u8]>, Option<&'
     };
     // SAFETY: null or an address that lives as long as the connection.
     let port = unsafe { address.as_ref() }.map(|address| address.port);
-    let text = |port| record.pool().keep(short(&mut [0; 8], format_args!("{port}")));
+    let text = |port: u16| record.pool().number(port.into()).bytes();
     (record.text(ip), port.map(text))
 }
 
+/// A function of its own, so that its result is made where it stays.
+#[inline(never)]
 fn facts<'r>(
     record: &Record<'r>,
     runtime: &'r Runtime,
@@ -235,11 +241,11 @@ impl Log for HttpdRequest<'_> {
 
 impl host::Request for HttpdRequest<'_> {
     fn facts(&self) -> Facts<'_> {
-        self.facts
+        *self.facts
     }
 
     fn policy(&self) -> Policy<'_> {
-        self.policy
+        *self.policy
     }
 
     fn add_challenge(&mut self, value: &[u8]) {

@@ -1,5 +1,6 @@
 /* Counts what the code of one module asks the C library for: system calls, and memory; and what httpd sends
-   from where it lies in the memory that the module has received it into. It is preloaded into httpd; the
+   from where it lies in the memory that the module has received it into; and how often anybody looks at the
+   process's environment, which httpd does to make variables for CGI programs. It is preloaded into httpd; the
    counts are in a file that all of its processes share. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 struct counts {
-    unsigned long calls, allocations, sent, in_place;
+    unsigned long calls, allocations, sent, in_place, looks;
 };
 
 static struct counts *counts;
@@ -101,6 +102,17 @@ COUNTED(calls, int, getsockopt, (int fd, int level, int name, void *value, sockl
         (fd, level, name, value, n))
 COUNTED(calls, int, close, (int fd), (fd))
 COUNTED(allocations, int, posix_memalign, (void **memory, size_t alignment, size_t n), (memory, alignment, n))
+
+char *getenv(const char *name)
+{
+    static char *(*next)(const char *name);
+
+    if (counts)
+        __atomic_add_fetch(&counts->looks, 1, __ATOMIC_RELAXED);
+    if (!next)
+        next = (char *(*)(const char *)) dlsym(RTLD_NEXT, "getenv");
+    return next(name);
+}
 
 ssize_t recv(int fd, void *buf, size_t n, int flags)
 {

@@ -40,7 +40,7 @@ pub(super) struct Counts {
 impl Counter {
     pub(super) fn new(module: Module) -> Self {
         let dir = temp_dir("jk-counts-");
-        fs::write(dir.path().join("counts"), [0; 32]).expect("a file for the counts");
+        fs::write(dir.path().join("counts"), [0; 40]).expect("a file for the counts");
         Self { dir, module }
     }
 
@@ -58,10 +58,10 @@ impl Counter {
         self.dir.path().join("counts")
     }
 
-    fn numbers(&self) -> [u64; 4] {
+    fn numbers(&self) -> [u64; 5] {
         let bytes = fs::read(self.file()).expect("the counts");
         let number = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
-        [0, 8, 16, 24].map(number)
+        [0, 8, 16, 24, 32].map(number)
     }
 
     fn now(&self) -> Counts {
@@ -72,8 +72,15 @@ impl Counter {
     /// Bytes that httpd has written to clients, and how many of them lay where the module had
     /// received them.
     pub(super) fn sent(&self) -> (u64, u64) {
-        let [_, _, sent, in_place] = self.numbers();
+        let [_, _, sent, in_place, _] = self.numbers();
         (sent, in_place)
+    }
+
+    /// How often httpd has looked at its environment: twice for each request that gets the variables of
+    /// CGI programs.
+    pub(super) fn looks(&self) -> u64 {
+        let [.., looks] = self.numbers();
+        looks
     }
 
     /// Repeats `work` until its counts are at most as said, and at most 20 times; returns the lowest.

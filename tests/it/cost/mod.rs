@@ -90,6 +90,48 @@ fn a_megabyte_reaches_the_client_without_a_copy() {
     assert!(most >= MEGABYTE as u64 / 100 * 90, "{most} of {MEGABYTE} bytes");
 }
 
+/// The variables of CGI programs cost more than all else where a request has many headers. C mod_jk has
+/// them made for each request; here somebody must be able to see them.
+#[test]
+fn cgi_variables_are_made_where_somebody_may_look_at_them() {
+    let looks = |module: Module, modules: &[&str], config: &str| {
+        let engine = Engine::scripted(answers).start();
+        let counter = Counter::new(module);
+        let httpd = counter.httpd().size(2, 1).modules(modules).config(config);
+        let httpd = httpd
+            .file("conf/more.conf", "LogFormat %{REMOTE_ADDR}e short\n")
+            .worker("w", &engine.endpoint())
+            .mount("/w/*", "w")
+            .start();
+        let ask = || assert_eq!(client::get(httpd.addr(), "/w/small").status(), 200, "{config}");
+        ask();
+        let before = counter.looks();
+        (0..5).for_each(|_| ask());
+        counter.looks() - before
+    };
+    let plain = "LogFormat \"%h %u %r %{User-Agent}i %{JK_WORKER_NAME}n\" short\n\
+                 CustomLog logs/access.log short\nHeader set X-Own %D";
+    let modules: &[&str] = &["log_config", "headers", "alias"];
+    assert_eq!(looks(Module::C, modules, plain), 10, "C mod_jk");
+    assert_eq!(looks(Module::Ours, modules, plain), 0);
+    for config in [
+        "LogFormat %{REMOTE_ADDR}e short",
+        "Include conf/more.conf",
+        "<IfModule alias_module>\nCustomLog logs/access.log %h env=!quiet\n</IfModule>",
+        "<VirtualHost *:1>\n<Location />\nHeader set X-Own %{SERVER_ADDR}e\n</Location>\n\
+         </VirtualHost>",
+        "<Location />\nHeader set X-Own x \"expr=-n reqenv('SERVER_ADDR')\"\n</Location>",
+        "<Directory />\nAllowOverride FileInfo\n</Directory>",
+        "JkEnvVar REMOTE_PORT",
+        "JkHTTPSIndicator HTTP_FRONT_END_HTTPS",
+    ] {
+        assert_eq!(looks(Module::Ours, modules, config), 10, "{config}");
+    }
+    assert_eq!(looks(Module::Ours, modules, "JkExtractSSL Off\nJkLogLevel info"), 0);
+    // A filter that runs programs could look at any time.
+    assert_eq!(looks(Module::Ours, &["ext_filter"], ""), 10);
+}
+
 /// A packet of an upload is asked for and sent: two calls, as the engine asks for each.
 #[test]
 fn an_upload_takes_two_system_calls_for_a_packet_and_no_memory() {
