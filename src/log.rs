@@ -91,6 +91,8 @@ macro_rules! jk_log {
         let sink = &$sink;
         let level = $level;
         if $crate::log::Log::enabled(sink, level) {
+            // Few lines are written: what makes them stays out of the way of what runs always.
+            ::std::hint::cold_path();
             let site =
                 $crate::log::Site { module: module_path!(), file: file!(), line: line!() };
             $crate::log::Log::write(sink, level, site, format_args!($($text)+));

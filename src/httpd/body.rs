@@ -5,7 +5,7 @@ use std::ffi::c_int;
 
 use super::ffi;
 use super::pool::{int, is_connection_lost, nothing};
-use super::request::{Notes, Record};
+use super::request::Record;
 use crate::ajp::exchange::decimal;
 use crate::host::{BodyError, RequestBody};
 
@@ -134,10 +134,7 @@ impl<'r> BodyReader<'r> {
         if self.is_at_end() {
             return Ok(0);
         }
-        let notes = self.record.kept().unwrap_or_default();
-        if !notes.body_was_read {
-            self.record.keep(Notes { body_was_read: true, ..notes });
-        }
+        self.record.keep().body_was_read.set(true);
         let result = self.read_once(buf);
         self.failed = result.is_err();
         result

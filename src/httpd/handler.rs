@@ -11,7 +11,7 @@ use super::ffi;
 use super::guard::guard;
 use super::lifecycle::runtime;
 use super::options::JkOption;
-use super::pool::{int, short};
+use super::pool::{Pool, Text, int};
 use super::request::{Notes, Record};
 use super::response::reset_response;
 use super::server::{Child, Running, Runtime, unix_time};
@@ -69,6 +69,9 @@ const LAST_MEMBER: [&CStr; 10] = [
     c"JK_LB_LAST_ACTIVATION",
     c"JK_LB_LAST_STATE",
 ];
+/// Microseconds in a second.
+const MICROS: u64 = 1_000_000;
+
 /// Seconds after which a client may try again (spec/reliability.md 5.1 C1).
 const RETRY_AFTER: &[u8] = b"10";
 
@@ -77,7 +80,7 @@ pub(super) unsafe extern "C" fn log_transaction(raw: *mut ffi::request_rec) -> c
     unsafe {
         hook(raw, |record, runtime| {
             if let Some(log) = &runtime.request_log
-                && record.kept().is_some_and(|notes| notes.handled)
+                && record.kept().is_some_and(|notes| notes.handled.get())
             {
                 record.sink(runtime).write_request(log.line(&record));
             }
@@ -137,17 +140,17 @@ struct Chosen<'r> {
 fn choose<'r>(
     record: &Record<'r>,
     runtime: &'r Runtime,
-    notes: Notes<'r>,
+    notes: &Notes<'r>,
     path: &[u8],
 ) -> Result<Option<Chosen<'r>>, c_int> {
     let noted = record.notes().get(WORKER_NAME);
-    if let (Some(_), name) = (notes.worker, noted) {
-        let name = name.unwrap_or_default();
-        return Ok(Some(Chosen { worker: notes.worker, name, options: notes.options }));
+    if let worker @ Some(_) = notes.worker.get() {
+        let name = noted.unwrap_or_default();
+        return Ok(Some(Chosen { worker, name, options: notes.options.get() }));
     }
     // SetHandler brings requests here that no rule has looked at.
     let mapping = map(record, runtime, path);
-    if let (None, Mapping::Refused(why)) = (notes.original_uri, &mapping) {
+    if let (None, Mapping::Refused(why)) = (notes.original_uri.get(), &mapping) {
         return Err(refuse_path(record, runtime, path, why));
     }
     let refuse_unauthorised = || match &mapping {
@@ -181,7 +184,8 @@ fn choose<'r>(
                 problem.remedy()
             );
         }
-        let options = keep_options(record, Arc::new(options));
+        let options =
+            (options != RuleOptions::default()).then(|| keep_options(record, Arc::new(options)));
         return Ok(Some(Chosen { worker: runtime.workers.names.position(name), name, options }));
     }
     if matches!(mapping, Mapping::Mapped(..)) {
@@ -193,15 +197,15 @@ fn choose<'r>(
     Ok(table.rule(id).map(|rule| Chosen {
         worker: table.worker(id),
         name: record.pool().keep(&rule.worker),
-        options: keep_options(record, Arc::clone(&rule.options)),
+        options: table.options(id).map(|options| keep_options(record, Arc::clone(options))),
     }))
 }
 
 fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_int {
-    let notes = record.kept().unwrap_or_default();
-    let path = notes.original_uri.unwrap_or_else(|| record.uri());
+    let notes = record.keep();
+    let path = notes.original_uri.get().unwrap_or_else(|| record.uri());
     if record.get().proxyreq != 0 {
-        record.keep(Notes { handled: true, ..notes });
+        notes.handled.set(true);
         jk_log!(
             record.sink(runtime),
             Level::Info,
@@ -219,7 +223,8 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
     {
         return refuse_path(&record, runtime, path, &Refusal::new(why));
     }
-    record.keep(Notes { handled: true, options: chosen.options, ..notes });
+    notes.handled.set(true);
+    notes.options.set(chosen.options);
     let name = chosen.name;
     if record.notes().get(WORKER_NAME).is_none() {
         record.notes().set(record.pool(), WORKER_NAME, name);
@@ -257,28 +262,31 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
     let begin = unsafe { ffi::apr_time_now() };
     let status = forward(record, runtime, child, worker, path, committed);
     // SAFETY: as above.
-    let micros = unsafe { ffi::apr_time_now() }.saturating_sub(begin).max(0);
-    let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
-    let mut buf = [0; 32];
-    let duration = short(&mut buf, format_args!("{seconds}.{rest:06}"));
-    record.notes().set(record.pool(), REQUEST_DURATION, duration);
+    let micros = unsafe { ffi::apr_time_now() }.saturating_sub(begin);
+    let micros = u64::try_from(micros).unwrap_or_default();
+    let (seconds, rest) = (micros / MICROS, micros % MICROS);
+    let pool = record.pool();
+    // Behind the point are six digits, zeros included.
+    let fraction = pool.number(rest.saturating_add(MICROS));
+    let fraction = fraction.bytes().get(1..).unwrap_or_default();
+    let duration = [pool.number(seconds).bytes(), b".", fraction];
+    record.notes().set_joined(pool, REQUEST_DURATION, &duration);
     status
 }
 
 /// What the notes say about a member.
-fn values(member: &Snapshot<'_>) -> [Vec<u8>; 10] {
-    let number = |number: u64| number.to_string().into_bytes();
+fn values<'r>(pool: Pool<'r>, member: &Snapshot<'_>) -> [Text<'r>; 10] {
     [
-        member.name.as_bytes().to_vec(),
-        number(member.value),
-        number(member.accessed),
-        number(member.sessions),
-        number(member.read),
-        number(member.transferred),
-        number(member.errors.into()),
-        number(member.busy.into()),
-        member.activation.as_bytes().to_vec(),
-        member.state.as_bytes().to_vec(),
+        pool.text(member.name.as_bytes()),
+        pool.number(member.value),
+        pool.number(member.accessed),
+        pool.number(member.sessions),
+        pool.number(member.read),
+        pool.number(member.transferred),
+        pool.number(member.errors.into()),
+        pool.number(member.busy.into()),
+        pool.text(member.activation.as_bytes()),
+        pool.text(member.state.as_bytes()),
     ]
 }
 
@@ -293,8 +301,8 @@ fn note(record: &Record<'_>, report: &Report<'_>) {
     }
     for (names, member) in [(FIRST_MEMBER, &report.first), (LAST_MEMBER, &report.last)] {
         let Some(member) = member else { continue };
-        for (name, value) in names.into_iter().zip(values(member)) {
-            notes.set(pool, name, &value);
+        for (name, value) in names.into_iter().zip(values(pool, member)) {
+            notes.add(name, value);
         }
     }
 }

@@ -1,9 +1,8 @@
 //! APR pools: strings that httpd reads after we have returned, and Rust values that end with one.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::fmt;
-use std::io::Write;
 use std::marker::PhantomData;
+use std::mem;
 use std::process;
 use std::ptr::{self, NonNull};
 
@@ -21,6 +20,26 @@ struct Parked<T> {
     /// threads of its own may still use them.
     process: u32,
     value: T,
+}
+
+/// A C string in a pool that lives at least as long as `'p`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Text<'p> {
+    raw: *const c_char,
+    life: PhantomData<&'p ()>,
+}
+
+impl<'p> Text<'p> {
+    /// The string for a call into APR.
+    pub(super) fn raw(self) -> *const c_char {
+        self.raw
+    }
+
+    /// Its bytes.
+    pub(super) fn bytes(self) -> &'p [u8] {
+        // SAFETY: a C string in a pool that outlives 'p.
+        unsafe { text(self.raw) }.unwrap_or_default()
+    }
 }
 
 impl<'p> Pool<'p> {
@@ -65,6 +84,20 @@ impl<'p> Pool<'p> {
         unsafe { std::slice::from_raw_parts(copy.cast(), bytes.len()) }
     }
 
+    /// A number in decimal. The formatting of the standard library would be more code, for each
+    /// request, than all that reads and writes a packet.
+    pub(super) fn number(self, n: u64) -> Text<'p> {
+        let n = ffi::apr_off_t::try_from(n).unwrap_or(ffi::apr_off_t::MAX);
+        // SAFETY: a live pool; httpd ends the process rather than return null.
+        let raw = unsafe { ffi::apr_off_t_toa(self.raw, n) };
+        Text { raw, life: PhantomData }
+    }
+
+    /// Bytes as text, up to a zero byte if there is one.
+    pub(super) fn text(self, bytes: &[u8]) -> Text<'p> {
+        Text { raw: self.copy(bytes), life: PhantomData }
+    }
+
     /// Copies plain values into the pool, where they live as long as it.
     pub(super) fn keep_all<T: Copy>(self, values: &[T]) -> &'p [T] {
         const { assert!(align_of::<T>() <= 8, "APR aligns to 8 bytes") };
@@ -77,13 +110,15 @@ impl<'p> Pool<'p> {
     }
 
     /// Puts a plain value into the pool, where it lives as long as it; nothing of it is dropped.
-    pub(super) fn place<T: Copy>(self, value: T) -> NonNull<T> {
+    pub(super) fn hold<T>(self, value: T) -> &'p T {
+        const { assert!(!mem::needs_drop::<T>(), "nobody would drop it") };
         const { assert!(align_of::<T>() <= 8, "APR aligns to 8 bytes") };
         // SAFETY: a live pool; httpd ends the process rather than return null.
         let place = unsafe { ffi::apr_palloc(self.raw, size_of::<T>()) }.cast::<T>();
         // SAFETY: fresh memory of the right size and alignment.
         unsafe { place.write(value) };
-        NonNull::new(place).unwrap_or(NonNull::dangling())
+        // SAFETY: written just now, in a pool that outlives 'p, and known to nobody else.
+        unsafe { &*place }
     }
 
     /// Moves a value to the heap; it is dropped when the pool ends in this process.
@@ -154,16 +189,6 @@ pub(super) unsafe fn elements<'a, T>(array: *const ffi::apr_array_header_t) -> &
     }
     // SAFETY: APR keeps `nelts` initialised elements of the array's type at `elts`.
     unsafe { std::slice::from_raw_parts(header.elts.cast(), len) }
-}
-
-/// Writes a short text without the heap; what has no room in `buf` is cut off.
-pub(super) fn short<'b>(buf: &'b mut [u8], text: fmt::Arguments<'_>) -> &'b [u8] {
-    let mut rest = &mut *buf;
-    // Only a lack of room can fail.
-    let _ = rest.write_fmt(text);
-    let left = rest.len();
-    let used = buf.len().saturating_sub(left);
-    buf.get(..used).unwrap_or_default()
 }
 
 /// A C int of httpd that cannot overflow ours.

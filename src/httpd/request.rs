@@ -1,5 +1,6 @@
 //! httpd's record of a request.
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int};
 use std::iter;
 use std::marker::PhantomData;
@@ -35,26 +36,26 @@ pub(super) struct Record<'r> {
 }
 
 /// What we keep with a request between hooks.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Notes<'r> {
     /// The decoded path before it was normalised; set where a rule has mapped the request.
-    pub original_uri: Option<&'r [u8]>,
+    pub original_uri: Cell<Option<&'r [u8]>>,
     /// Position of the worker that the rule names.
-    pub worker: Option<usize>,
+    pub worker: Cell<Option<usize>>,
     /// What the rule changes about its worker.
-    pub options: Option<&'r RuleOptions>,
+    pub options: Cell<Option<&'r RuleOptions>>,
     /// Whether the handler has taken the request, so that it is logged by JkRequestLogFormat.
-    pub handled: bool,
+    pub handled: Cell<bool>,
     /// Whether we have read from the request's body.
-    pub body_was_read: bool,
+    pub body_was_read: Cell<bool>,
     /// Values, by address, of the headers that the client named in `Connection`. A header that a
     /// module of httpd has set since has another value, and is not the client's any more
     /// (CVE-2022-31813).
-    pub hop_by_hop: &'r [*const u8],
+    pub hop_by_hop: Cell<&'r [*const u8]>,
     /// Whether httpd has found out who its user is, so that the name is not what a client claims.
-    pub user_is_known: bool,
+    pub user_is_known: Cell<bool>,
     /// Values, by address, of the headers in which the client tells of its certificate.
-    pub tls_claims: &'r [*const u8],
+    pub tls_claims: Cell<&'r [*const u8]>,
 }
 
 impl<'r> Record<'r> {
@@ -286,26 +287,30 @@ impl<'r> Record<'r> {
         unsafe { self.get().server.as_ref() }
     }
 
-    /// What we keep with this request.
-    pub(super) fn kept(&self) -> Option<Notes<'r>> {
+    /// What we keep with this request, as far as there is something.
+    pub(super) fn kept(&self) -> Option<&'r Notes<'r>> {
         // SAFETY: the request's own vector; only `keep` puts something there.
         let kept = unsafe { module::config::<Notes<'r>>(self.get().request_config) };
-        // SAFETY: a value in the request's pool.
-        kept.map(|kept| unsafe { kept.read() })
+        // SAFETY: a value in the request's pool, which is changed through cells only.
+        kept.map(|kept| unsafe { kept.as_ref() })
     }
 
-    /// Keeps something with this request.
-    pub(super) fn keep(&self, notes: Notes<'r>) {
-        let kept = self.pool().place(notes);
-        // SAFETY: the request's own vector, and a value that lives in its pool.
-        unsafe { module::set_config(self.get().request_config, kept) };
+    /// What we keep with this request, to note more.
+    pub(super) fn keep(&self) -> &'r Notes<'r> {
+        self.kept().unwrap_or_else(|| {
+            let notes: &'r Notes<'r> = self.pool().hold(Notes::default());
+            // SAFETY: the request's own vector, and a value that lives in its pool.
+            unsafe { module::set_config(self.get().request_config, NonNull::from(notes)) };
+            notes
+        })
     }
 
     /// Whether a part of the body was read for a request that was redirected to this one, so that
     /// what is left is not what Content-Length announces.
     pub(super) fn lacks_a_part_of_its_body(&self) -> bool {
         iter::successors(self.previous(), Record::previous).any(|record| {
-            record.get().read_length > 0 || record.kept().is_some_and(|notes| notes.body_was_read)
+            record.get().read_length > 0
+                || record.kept().is_some_and(|notes| notes.body_was_read.get())
         })
     }
 
@@ -315,7 +320,7 @@ impl<'r> Record<'r> {
     }
 
     /// What is noted of this request or of the one that it comes from.
-    fn noted(&self, values: impl Fn(Notes<'r>) -> &'r [*const u8]) -> &'r [*const u8] {
+    fn noted(&self, values: impl Fn(&Notes<'r>) -> &'r [*const u8]) -> &'r [*const u8] {
         let noted = self.origins().filter_map(|record| record.kept()).map(values);
         noted.into_iter().find(|values| !values.is_empty()).unwrap_or_default()
     }
@@ -323,13 +328,13 @@ impl<'r> Record<'r> {
     /// The header values that the client declared hop by hop on this request or on the one that it
     /// comes from.
     pub(super) fn hop_by_hop(&self) -> &'r [*const u8] {
-        self.noted(|notes| notes.hop_by_hop)
+        self.noted(|notes| notes.hop_by_hop.get())
     }
 
     /// The values of headers in which the client tells of its certificate, as
     /// [`Record::hop_by_hop`].
     pub(super) fn tls_claims(&self) -> &'r [*const u8] {
-        self.noted(|notes| notes.tls_claims)
+        self.noted(|notes| notes.tls_claims.get())
     }
 
     /// Whether the user's name is only what a client claimed: httpd hands the name from a request
@@ -339,7 +344,7 @@ impl<'r> Record<'r> {
         let mut before = self.origins().filter_map(|record| record.previous());
         before.any(|record| {
             ptr::eq(record.get().user, user)
-                && !record.kept().is_some_and(|notes| notes.user_is_known)
+                && !record.kept().is_some_and(|notes| notes.user_is_known.get())
         })
     }
 
@@ -360,7 +365,8 @@ impl<'r> Record<'r> {
             return self.user_is_a_claim();
         }
         self.origins().filter_map(|record| record.previous()).any(|record| {
-            !record.get().user.is_null() && !record.kept().is_some_and(|notes| notes.user_is_known)
+            !record.get().user.is_null()
+                && !record.kept().is_some_and(|notes| notes.user_is_known.get())
         })
     }
 
@@ -371,8 +377,7 @@ impl<'r> Record<'r> {
         let claims: Vec<*const u8> =
             entries.iter().filter(about).map(|raw| raw.val.cast_const().cast()).collect();
         if !claims.is_empty() {
-            let notes = self.kept().unwrap_or_default();
-            self.keep(Notes { tls_claims: self.pool().keep_all(&claims), ..notes });
+            self.keep().tls_claims.set(self.pool().keep_all(&claims));
         }
     }
 
@@ -390,8 +395,7 @@ impl<'r> Record<'r> {
             .map(|raw| raw.val.cast_const().cast())
             .collect();
         if !named.is_empty() {
-            let notes = self.kept().unwrap_or_default();
-            self.keep(Notes { hop_by_hop: self.pool().keep_all(&named), ..notes });
+            self.keep().hop_by_hop.set(self.pool().keep_all(&named));
         }
     }
 

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::marker::PhantomData;
 
 use super::ffi;
-use super::pool::{self, Pool};
+use super::pool::{self, Pool, Text};
 
 /// A table of a request that lives for `'r`.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +34,20 @@ impl<'r> Table<'r> {
     /// Sets a name to a copy of the value.
     pub(super) fn set(self, pool: Pool<'_>, name: &'static CStr, value: &[u8]) {
         let value = pool.copy(value);
+        // SAFETY: a live table; name and value live as long as its pool.
+        unsafe { ffi::apr_table_setn(self.raw, name.as_ptr(), value) }
+    }
+
+    /// Adds a value that lives as long as the table under a name that it does not have yet: cheaper
+    /// than [`Table::set`], which looks for the name.
+    pub(super) fn add(self, name: &'static CStr, value: Text<'r>) {
+        // SAFETY: a live table; name and value live as long as its pool.
+        unsafe { ffi::apr_table_addn(self.raw, name.as_ptr(), value.raw()) }
+    }
+
+    /// Sets a name to the parts joined.
+    pub(super) fn set_joined(self, pool: Pool<'r>, name: &'static CStr, parts: &[&[u8]]) {
+        let value = pool.concat(parts);
         // SAFETY: a live table; name and value live as long as its pool.
         unsafe { ffi::apr_table_setn(self.raw, name.as_ptr(), value) }
     }

@@ -11,7 +11,7 @@ use super::guard::{guard, panic_place};
 use super::lifecycle::runtime;
 use super::path::{name_of, path_of};
 use super::pool::int;
-use super::request::{HANDLER, Notes, Record};
+use super::request::{HANDLER, Record};
 use super::server::Runtime;
 use crate::jk_log;
 use crate::log::Level;
@@ -98,17 +98,11 @@ pub(super) fn map<'u>(record: &Record<'_>, runtime: &Runtime, uri: &'u [u8]) -> 
     }
 }
 
-/// Options of a rule, kept for the life of the request; `None` where they change nothing.
-pub(super) fn keep_options<'r>(
-    record: &Record<'r>,
-    options: Arc<RuleOptions>,
-) -> Option<&'r RuleOptions> {
-    if *options == RuleOptions::default() {
-        return None;
-    }
+/// Options of a rule, kept for the life of the request.
+pub(super) fn keep_options<'r>(record: &Record<'r>, options: Arc<RuleOptions>) -> &'r RuleOptions {
     let kept = record.pool().park(options);
     // SAFETY: parked in the request's pool, and never changed.
-    Some(unsafe { kept.as_ref() })
+    unsafe { kept.as_ref() }
 }
 
 /// Runs a hook on a request. After a panic the request gets a 500.
@@ -146,6 +140,7 @@ fn worker_of<'r>(record: &Record<'r>) -> &'r [u8] {
 }
 
 /// Says that a request is given up for a fault of ours.
+#[cold]
 pub(super) fn log_panic(record: &Record<'_>, runtime: &Runtime, message: &str, outcome: &str) {
     jk_log!(
         record.sink(runtime),
@@ -178,8 +173,7 @@ pub(super) unsafe extern "C" fn user_is_known(raw: *mut ffi::request_rec) -> c_i
     unsafe {
         hook(raw, |record, _| {
             if !record.get().user.is_null() {
-                let notes = record.kept().unwrap_or_default();
-                record.keep(Notes { user_is_known: true, ..notes });
+                record.keep().user_is_known.set(true);
             }
             DECLINED
         })
@@ -287,6 +281,7 @@ pub(super) fn refusal_of(record: &Record<'_>, path: &[u8]) -> Option<Refusal> {
 }
 
 /// Refuses a path that cannot be compared.
+#[cold]
 pub(super) fn refuse_path(
     record: &Record<'_>,
     runtime: &Runtime,
@@ -317,13 +312,11 @@ fn map_request<'r>(record: Record<'r>, runtime: &Runtime) -> Result<Option<Cow<'
         return Ok(Some(normalized));
     };
     let pool = record.pool();
-    let notes = record.kept().unwrap_or_default();
-    record.keep(Notes {
-        original_uri: Some(original),
-        worker: table.worker(rule),
-        options: keep_options(&record, Arc::clone(&found.options)),
-        ..notes
-    });
+    let notes = record.keep();
+    notes.original_uri.set(Some(original));
+    notes.worker.set(table.worker(rule));
+    let options = table.options(rule);
+    notes.options.set(options.map(|options| keep_options(&record, Arc::clone(options))));
     record.set_handler(HANDLER);
     if let Cow::Owned(normalized) = normalized {
         record.set_uri(pool.copy(&normalized));

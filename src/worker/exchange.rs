@@ -17,9 +17,8 @@ use crate::jk_log;
 use crate::log::Level;
 use crate::net::{Deadline, is_timeout};
 
-/// Body parts handed to the client's side at once: as many 8 KiB packets as the inbox holds, and
-/// some.
-const PARTS: usize = 16;
+/// Body parts handed to the client's side at once: as many 8 KiB packets as the inbox holds.
+const PARTS: usize = 8;
 
 /// Longest wait for END_RESPONSE once the client has all of the response.
 const END_GRACE: Duration = Duration::from_secs(5);
@@ -382,6 +381,7 @@ impl<'x, R: Request> Drive<'x, R> {
         );
     }
 
+    #[cold]
     fn log_notice(&mut self, notice: Notice) {
         if self.noticed.replace(notice) == Some(notice) {
             return;

@@ -170,6 +170,7 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
 
     /// Refuses a request beyond `max_inflight`. All can see it once a minute, with the number of those
     /// that were refused since.
+    #[cold]
     fn refuse(&mut self) -> Outcome {
         let (name, now) = (self.worker.name(), self.request.now());
         let limit = self.worker.config.max_inflight.unwrap_or_default();
@@ -234,7 +235,9 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
     pub(super) fn run(&mut self, is_test: bool) -> Result<Outcome, Failure> {
         let begin = Instant::now();
         let result = self.run_uncounted(is_test);
-        self.log_given_up(&result);
+        if !self.given_up.is_empty() {
+            self.log_given_up(&result);
+        }
         if let Some(state) = self.worker.state() {
             let retries = u64::from(self.tries.saturating_sub(1));
             let is_alone = self.routing.balancer.is_none();
@@ -442,6 +445,13 @@ impl<'s, 'b, R: Request> Serving<'s, 'b, R> {
                 }
             }
         }
+        self.open(slot, fresh_only)
+    }
+
+    /// A new connection. Rare, so that the code of it stays apart.
+    #[cold]
+    fn open(&mut self, slot: &mut Slot<'_>, fresh_only: bool) -> Result<Connection, Failure> {
+        let config = &self.worker.config;
         self.progress.phase = Phase::Connect;
         let connector = Connector {
             target: &config.target,

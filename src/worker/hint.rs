@@ -24,6 +24,7 @@ impl<R: Request> Serving<'_, '_, R> {
 
     /// Looks at an answer after which the connection is closed: so Tomcat ends those that no application
     /// has given, on the first request of a connection where it does not know the secret.
+    #[cold]
     pub(super) fn hint_at_answer(&self, reason: CloseReason) {
         let (_, carried) = self.connection;
         match (self.progress.status, reason) {
@@ -103,6 +104,7 @@ impl<R: Request> Serving<'_, '_, R> {
     }
 
     /// Looks at an attempt that failed.
+    #[cold]
     pub(super) fn hint_at_failure(&self, failure: &Failure) {
         let nothing_came = self.progress.received == 0;
         match failure {
@@ -117,6 +119,7 @@ impl<R: Request> Serving<'_, '_, R> {
     }
 
     /// Looks at an idle connection that the engine had closed before a request could use it.
+    #[cold]
     pub(super) fn hint_stale(&self, idle: Duration) {
         let (name, now) = (self.worker.name(), self.request.now());
         let is_habit = self.worker.state().is_some_and(|state| state.hints.is_habit(now));
@@ -138,6 +141,7 @@ impl<R: Request> Serving<'_, '_, R> {
     }
 
     /// Looks at what was odd about a name.
+    #[cold]
     pub(super) fn hint_at_notice(&self, notice: &Notice) {
         match notice {
             Notice::Outdated { host, .. } => self.hint_unresolved(host),

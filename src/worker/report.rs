@@ -69,6 +69,7 @@ impl Display for Tried {
 
 impl<R: Request> Serving<'_, '_, R> {
     /// The last word on a request that failed.
+    #[cold]
     pub(super) fn give_up(&mut self, failure: &Failure) -> Outcome {
         let phase = self.progress.phase;
         let (outcome, words) = match failure {
@@ -119,6 +120,7 @@ impl<R: Request> Serving<'_, '_, R> {
     }
 
     /// Leaves the request as another worker wants it, and notes why it gets it.
+    #[cold]
     pub(super) fn pass_on(&mut self, failure: &Failure) {
         self.log_attempt("member_failed", failure);
         self.parcel.got = self.progress;
@@ -128,6 +130,7 @@ impl<R: Request> Serving<'_, '_, R> {
         }
     }
 
+    #[cold]
     fn log_attempt(&mut self, name: &str, failure: &Failure) {
         let (id, carried) = self.connection;
         let event = failure.event(self.progress.phase);
@@ -160,6 +163,7 @@ impl<R: Request> Serving<'_, '_, R> {
     }
 
     /// Notes an idle connection that cannot be used.
+    #[cold]
     pub(super) fn log_stale(&self, connection: &Connection, state: IdleState) {
         let (level, text) = match state {
             IdleState::Quiet => return,
@@ -185,6 +189,7 @@ impl<R: Request> Serving<'_, '_, R> {
 
     /// Puts the idle connections that an attempt has found dead, before it failed, among what was
     /// tried.
+    #[cold]
     pub(super) fn note_given_up(&mut self) {
         for (why, _) in self.given_up.iter().skip(self.noted) {
             self.parcel.tried.add(self.worker.name(), why.event());
@@ -194,6 +199,7 @@ impl<R: Request> Serving<'_, '_, R> {
 
     /// Tells of the idle connections that were found dead by a ping, unless a line that is as loud
     /// names them among what was tried.
+    #[cold]
     pub(super) fn log_given_up(&self, result: &Result<Outcome, Failure>) {
         let is_told = matches!(result, Err(failure) if failure.level() >= Level::Warn);
         let level = if is_told { Level::Debug } else { Level::Warn };
@@ -209,6 +215,7 @@ impl<R: Request> Serving<'_, '_, R> {
     }
 
     /// Notes what was odd about a name or an address.
+    #[cold]
     pub(super) fn log_notice(&self, notice: &Notice) {
         let level = match notice {
             Notice::Fallback(_) | Notice::Moved { .. } => Level::Info,
@@ -218,6 +225,7 @@ impl<R: Request> Serving<'_, '_, R> {
         self.hint_at_notice(notice);
     }
 
+    #[cold]
     pub(super) fn log_close(&self, reason: CloseReason) {
         let level = match reason {
             CloseReason::UnexpectedBytes => Level::Error,
@@ -227,6 +235,7 @@ impl<R: Request> Serving<'_, '_, R> {
         self.log_closed(level, format_args!("{}: {}", reason.event(), reason.sentence()));
     }
 
+    #[cold]
     pub(super) fn log_closed(&self, level: Level, why: impl Display) {
         let (id, carried) = self.connection;
         jk_log!(

@@ -12,6 +12,7 @@ const CHUNK_ROOM: usize = 12;
 
 impl<R: Request> Drive<'_, R> {
     /// Answers a GET_BODY_CHUNK.
+    #[inline(never)]
     pub(super) fn send_body(
         &mut self,
         send: &mut Vec<u8>,
