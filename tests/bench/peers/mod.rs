@@ -14,6 +14,7 @@ mod chart;
 mod engine;
 mod growth;
 mod instructions;
+mod least;
 mod load;
 mod machine;
 mod measure;

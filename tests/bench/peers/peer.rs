@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::engine::{self, Protocol};
+use super::least;
 use crate::support::Endpoint;
 use crate::support::httpd::{Builder, Httpd, Module};
 
@@ -13,6 +14,8 @@ pub(super) enum Peer {
     C,
     Ajp,
     Http,
+    /// What every AJP module costs, see `least.c`.
+    Least,
     /// httpd alone, with a file of the same size that it holds in memory.
     Floor,
     /// This module over TCP, in rows where [`Peer::Ours`] uses a Unix socket.
@@ -26,6 +29,7 @@ impl Peer {
             Self::C => "C mod_jk",
             Self::Ajp => "mod_proxy_ajp",
             Self::Http => "mod_proxy_http",
+            Self::Least => "least AJP module",
             Self::Floor => "httpd, file",
             Self::OursTcp => "mod_jk (this), TCP",
         }
@@ -36,6 +40,7 @@ impl Peer {
         match self {
             Self::Ours | Self::OursTcp | Self::C => &["mod_jk.so"],
             Self::Ajp | Self::Http => &["mod_proxy.so"],
+            Self::Least => &[least::FILE],
             Self::Floor => &[],
         }
     }
@@ -132,6 +137,7 @@ impl Scene {
             Peer::Ours | Peer::OursTcp => self.jk(peer, Httpd::builder(Module::Ours)),
             Peer::C => self.jk(peer, Httpd::builder(Module::C)),
             Peer::Ajp | Peer::Http => self.proxy(peer, Httpd::builder_without_jk()),
+            Peer::Least => least(&self.engine(peer)),
             Peer::Floor => floor(),
         };
         // Many headers are measured too; httpd takes 100 unless said.
@@ -219,6 +225,17 @@ impl Scene {
         }
         builder.modules(&modules).config(&lines)
     }
+}
+
+/// httpd with the module of `least.c`.
+fn least(engine: &Endpoint) -> Builder {
+    let engine = match engine {
+        Endpoint::Tcp(addr) => addr.to_string(),
+        Endpoint::Unix(path) => path.display().to_string(),
+    };
+    let module = least::module();
+    let load = format!("LoadModule least_module {}\nLeast {engine}", module.display());
+    Httpd::builder_without_jk().config(&load)
 }
 
 /// httpd as it answers with the least work: the files are mapped when it starts, and no directory on

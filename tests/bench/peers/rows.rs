@@ -29,8 +29,8 @@ pub(super) enum EngineKind {
     Tomcat(u32),
 }
 
-/// The five of every row that has no reason for others.
-const ALL: [Peer; 5] = [Peer::Ours, Peer::C, Peer::Ajp, Peer::Http, Peer::Floor];
+/// Those of every row that has no reason for others.
+const ALL: [Peer; 6] = [Peer::Ours, Peer::C, Peer::Ajp, Peer::Http, Peer::Least, Peer::Floor];
 const BACK_ENDS: [Peer; 4] = [Peer::Ours, Peer::C, Peer::Ajp, Peer::Http];
 
 /// Bytes of an upload.
@@ -68,7 +68,7 @@ impl Row {
 
     fn unix(mut self) -> Self {
         self.engine = EngineKind::CheapUnix;
-        self.peers = vec![Peer::Ours, Peer::OursTcp, Peer::C, Peer::Ajp, Peer::Http];
+        self.peers = vec![Peer::Ours, Peer::OursTcp, Peer::C, Peer::Ajp, Peer::Http, Peer::Least];
         self
     }
 
