@@ -91,6 +91,9 @@ impl<'a> Message<'a> {
     }
 }
 
+/// The first byte of a header name's code.
+const FIRST_OF_CODE: u8 = 0xA0;
+
 fn body_chunk(payload: &[u8]) -> Result<&[u8], DecodeError> {
     let mut r = Reader::new(payload);
     r.u8()?;
@@ -148,8 +151,10 @@ fn checked_header<'a>(
         return Err(DecodeError::HeadTruncated { announced, index });
     }
     let offset = r.offset();
+    let is_coded = r.peek(0) == FIRST_OF_CODE;
     let (name, value) = raw_header(r)?;
-    if name.is_empty() || !name.iter().copied().all(is_token_byte) {
+    // Names that have a code are tokens.
+    if !is_coded && (name.is_empty() || !name.iter().copied().all(is_token_byte)) {
         return Err(DecodeError::BadHeaderName { index, offset });
     }
     let is_bad = |b: &u8| b.is_ascii_control() && *b != b'\t';
@@ -169,7 +174,7 @@ fn checked_header<'a>(
 fn raw_header<'a>(r: &mut Reader<'a>) -> Result<(&'a [u8], &'a [u8]), DecodeError> {
     let offset = r.offset();
     // A string of 0xA000 bytes or more would be taken for a code, so no name is that long.
-    let name = if r.peek(0) == 0xA0 {
+    let name = if r.peek(0) == FIRST_OF_CODE {
         let code = r.u16()?;
         codes::response_header_name(code).ok_or(DecodeError::BadHeaderCode { code, offset })?
     } else {

@@ -62,7 +62,14 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
         mounts.iter().filter_map(|mount| definition(mount, &mut problems)).collect();
     definitions.extend(ivy.mounts(&main.raw, &mut problems));
     let main_maps = build_maps(&main.raw, definitions, &workers, &mut problems);
-    let environment_is_read = conftree::environment_may_be_read();
+    let reader = conftree::reader_of_environment();
+    if let Some(reader) = &reader {
+        let text = format!(
+            "mod_jk: cgi_variables: requests get the variables of CGI programs, which may be read; \
+             reader={reader}"
+        );
+        log::startup(Some(main_server), Level::Debug, &text);
+    }
     let mut all_maps = Vec::new();
     for ((at, record), server) in records.iter().enumerate().zip(servers) {
         let maps = match at {
@@ -76,7 +83,7 @@ pub(super) fn check(servers: &[&ffi::server_rec]) -> bool {
         all_maps.push((server_text(server), Arc::clone(&maps)));
         let rules = ivy.rules(&record.raw);
         let runtime =
-            Runtime::new(&record.raw, maps, Arc::clone(&workers), rules, environment_is_read);
+            Runtime::new(&record.raw, maps, Arc::clone(&workers), rules, reader.is_some());
         if record.runtime.set(runtime).is_err() {
             problems.error(
                 &Place::new("mod_jk", 0),

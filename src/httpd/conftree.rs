@@ -30,7 +30,7 @@ impl TlsServers {
 /// The modules of httpd that look at the environment of a request behind the handler only where one of
 /// their directives says so, or only at variables that CGI programs do not get. All others, of httpd
 /// or not, may look at any time: filters that run programs, scripts, firewalls.
-const DISCREET: [&[u8]; 58] = [
+const DISCREET: [&[u8]; 56] = [
     b"core.c",
     b"event.c",
     b"http_core.c",
@@ -39,13 +39,11 @@ const DISCREET: [&[u8]; 58] = [
     b"mod_allowmethods.c",
     b"mod_auth_basic.c",
     b"mod_auth_digest.c",
-    b"mod_auth_form.c",
     b"mod_authn_anon.c",
     b"mod_authn_core.c",
     b"mod_authn_dbm.c",
     b"mod_authn_file.c",
     b"mod_authn_socache.c",
-    b"mod_authnz_ldap.c",
     b"mod_authz_core.c",
     b"mod_authz_dbm.c",
     b"mod_authz_groupfile.c",
@@ -91,22 +89,21 @@ const DISCREET: [&[u8]; 58] = [
     b"worker.c",
 ];
 
-/// What arguments have in them that name a variable of the environment, or may: `%{NAME}e` of formats,
-/// `env=`, `%{ENV:NAME}`, expressions, and what error pages find of the request before.
-const MENTIONS: [&[u8]; 4] = [b"}e", b"env", b"expr", b"redirect_"];
-
-/// Whether somebody may look at the environment of a request behind the handler, so that it must have the
-/// variables that CGI programs get.
-pub(super) fn environment_may_be_read() -> bool {
+/// Who may look at the environment of a request behind the handler, so that it must have the variables
+/// that CGI programs get: a directive with its place, or a module. `None`: nobody.
+pub(super) fn reader_of_environment() -> Option<String> {
     // SAFETY: httpd sets the variable before it checks the configuration, in this same thread.
     let tree = unsafe { ffi::ap_conftree };
     // SAFETY: the tree stays as it is until the configuration is read again.
-    let is_mentioned = unsafe { mention_environment(tree) };
-    is_mentioned || !modules().all(|name| DISCREET.contains(&name))
+    let directive = unsafe { mention_of_environment(tree) };
+    directive.or_else(|| {
+        let module = modules().find(|name| !DISCREET.contains(name))?;
+        Some(String::from_utf8_lossy(module).into_owned())
+    })
 }
 
 /// The source files of all modules that are loaded, which are their names.
-fn modules() -> impl Iterator<Item = &'static [u8]> {
+fn modules<'m>() -> impl Iterator<Item = &'m [u8]> {
     // SAFETY: httpd has set the variable before it loads us, and loads nobody while it checks.
     let mut next = unsafe { ffi::ap_loaded_modules };
     iter::from_fn(move || {
@@ -116,34 +113,59 @@ fn modules() -> impl Iterator<Item = &'static [u8]> {
         let module = unsafe { module.as_ref() }?;
         // SAFETY: not yet the end of the list.
         next = unsafe { next.add(1) };
-        // SAFETY: a C string that lives as long as its module.
+        // SAFETY: a C string that lives as long as its module; nobody unloads one during the check.
         Some(unsafe { pool::text(module.name) }.unwrap_or_default())
     })
 }
 
-/// Whether a directive, or one in a section among them, mentions the environment. What `.htaccess` files
-/// may say counts as such.
+/// The first directive, also of sections, that mentions the environment. One that lets `.htaccess` files
+/// do so counts as such.
 ///
 /// # Safety
 /// As [`siblings`].
-unsafe fn mention_environment(first: *const ffi::ap_directive_t) -> bool {
+unsafe fn mention_of_environment(first: *const ffi::ap_directive_t) -> Option<String> {
     // SAFETY: the caller's promise.
-    unsafe { siblings(first) }.any(|directive| {
+    unsafe { siblings(first) }.find_map(|directive| {
         // SAFETY: null or a C string of the tree.
         let arguments = unsafe { pool::text(directive.args) }.unwrap_or_default();
         let is_open = is(directive, b"AllowOverride") || is(directive, b"AllowOverrideList");
-        // SAFETY: null or the first directive of a section of the same tree.
-        let inside = || unsafe { mention_environment(directive.first_child) };
-        is_open && !arguments.trim_ascii().eq_ignore_ascii_case(b"none")
+        if is_open && !arguments.trim_ascii().eq_ignore_ascii_case(b"none")
             || mentions_environment(arguments)
-            || inside()
+        {
+            // SAFETY: null or a C string of the tree.
+            let name = unsafe { pool::text(directive.directive) }.unwrap_or_default();
+            // SAFETY: null or a C string of the tree.
+            let file = unsafe { pool::text(directive.filename) }.unwrap_or_default();
+            let (name, file) = (name.escape_ascii(), file.escape_ascii());
+            return Some(format!("{name} at {file}:{}", directive.line_num));
+        }
+        // SAFETY: null or the first directive of a section of the same tree.
+        unsafe { mention_of_environment(directive.first_child) }
     })
 }
 
+/// Whether arguments name a variable of the environment, or may: `%{NAME}e` of formats, with modifiers
+/// even between `}` and `e`; `env=`, `%{ENV:NAME}`, `reqenv('NAME')` and the like; and what error pages
+/// find of the request before.
 fn mentions_environment(arguments: &[u8]) -> bool {
-    MENTIONS.iter().any(|mention| {
-        arguments.windows(mention.len()).any(|window| window.eq_ignore_ascii_case(mention))
+    (0..arguments.len()).any(|at| {
+        let rest = arguments.get(at..).unwrap_or_default();
+        let behind = |word: &[u8]| {
+            let (start, rest) = rest.split_at_checked(word.len())?;
+            start.eq_ignore_ascii_case(word).then_some(rest)
+        };
+        let is_modifier = |b: u8| b.is_ascii_digit() || b"<>!,+-".contains(&b);
+        let item = behind(b"}").and_then(|rest| first(rest, is_modifier));
+        let sign = behind(b"env").and_then(|rest| first(rest, |b| b.is_ascii_whitespace()));
+        matches!(item, Some(b'e' | b'E'))
+            || matches!(sign, Some(b'=' | b':' | b'('))
+            || behind(b"redirect_").is_some()
     })
+}
+
+/// The first byte that is not to be skipped.
+fn first(text: &[u8], is_skipped: impl Fn(u8) -> bool) -> Option<u8> {
+    text.iter().copied().find(|byte| !is_skipped(*byte))
 }
 
 /// A directive and those that follow it.
@@ -204,15 +226,27 @@ mod tests {
     fn arguments_that_name_variables_are_found() {
         for arguments in [
             "\"%h %{REMOTE_ADDR}e\" short",
+            "%{REMOTE_ADDR}>e",
+            "%{HTTP_X_OWN}!200,304e",
+            "\"[%t] %{SERVER_NAME}-e %M\"",
             "logs/access.log common env=!quiet",
             "X-Own %{HTTP_X_OWN}E",
             "append X \"expr=%{reqenv:SERVER_ADDR}\"",
+            "set X x \"expr=-n env ('SERVER_ADDR')\"",
             "%{ENV:SERVER_NAME} ^a",
             "REDIRECT_REMOTE_ADDR 127 local",
         ] {
             assert!(mentions_environment(arguments.as_bytes()), "{arguments}");
         }
-        for arguments in ["\"%h %l %u %t \\\"%r\\\" %>s %b\" common", "On", "/w/* w", ""] {
+        for arguments in [
+            "\"%h %l %u %t \\\"%r\\\" %>s %b \\\"%{Referer}i\\\" %{end}t\" common",
+            "+StdEnvVars",
+            "env1.example.com",
+            "/express/* w",
+            "expr=%{REQUEST_STATUS} -eq 200",
+            "On",
+            "",
+        ] {
             assert!(!mentions_environment(arguments.as_bytes()), "{arguments}");
         }
     }

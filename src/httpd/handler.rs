@@ -146,11 +146,11 @@ fn choose<'r>(
     let noted = record.notes().get(WORKER_NAME);
     if let worker @ Some(_) = notes.worker.get() {
         let name = noted.unwrap_or_default();
-        return Ok(Some(Chosen { worker, name, options: notes.options.get() }));
+        return Ok(Some(Chosen { worker, name, options: notes.options() }));
     }
     // SetHandler brings requests here that no rule has looked at.
     let mapping = map(record, runtime, path);
-    if let (None, Mapping::Refused(why)) = (notes.original_uri.get(), &mapping) {
+    if let (None, Mapping::Refused(why)) = (notes.original_uri(), &mapping) {
         return Err(refuse_path(record, runtime, path, why));
     }
     let refuse_unauthorised = || match &mapping {
@@ -203,7 +203,7 @@ fn choose<'r>(
 
 fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_int {
     let notes = record.keep();
-    let path = notes.original_uri.get().unwrap_or_else(|| record.uri());
+    let path = notes.original_uri().unwrap_or_else(|| record.uri());
     if record.get().proxyreq != 0 {
         notes.handled.set(true);
         jk_log!(
@@ -224,7 +224,8 @@ fn handle(record: Record<'_>, runtime: &Runtime, committed: &Cell<bool>) -> c_in
         return refuse_path(&record, runtime, path, &Refusal::new(why));
     }
     notes.handled.set(true);
-    notes.options.set(chosen.options);
+    // SAFETY: parked in the request's pool, or noted before.
+    unsafe { notes.set_options(chosen.options) };
     let name = chosen.name;
     if record.notes().get(WORKER_NAME).is_none() {
         record.notes().set(record.pool(), WORKER_NAME, name);

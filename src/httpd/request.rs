@@ -39,11 +39,11 @@ pub(super) struct Record<'r> {
 #[derive(Debug, Default)]
 pub(super) struct Notes<'r> {
     /// The decoded path before it was normalised; set where a rule has mapped the request.
-    pub original_uri: Cell<Option<&'r [u8]>>,
+    original_uri: Cell<Option<&'r [u8]>>,
     /// Position of the worker that the rule names.
     pub worker: Cell<Option<usize>>,
     /// What the rule changes about its worker.
-    pub options: Cell<Option<&'r RuleOptions>>,
+    options: Cell<Option<&'r RuleOptions>>,
     /// Whether the handler has taken the request, so that it is logged by JkRequestLogFormat.
     pub handled: Cell<bool>,
     /// Whether we have read from the request's body.
@@ -51,11 +51,39 @@ pub(super) struct Notes<'r> {
     /// Values, by address, of the headers that the client named in `Connection`. A header that a
     /// module of httpd has set since has another value, and is not the client's any more
     /// (CVE-2022-31813).
-    pub hop_by_hop: Cell<&'r [*const u8]>,
+    hop_by_hop: Cell<&'r [*const u8]>,
     /// Whether httpd has found out who its user is, so that the name is not what a client claims.
     pub user_is_known: Cell<bool>,
     /// Values, by address, of the headers in which the client tells of its certificate.
-    pub tls_claims: Cell<&'r [*const u8]>,
+    tls_claims: Cell<&'r [*const u8]>,
+}
+
+impl<'r> Notes<'r> {
+    /// See the field.
+    pub(super) fn original_uri(&self) -> Option<&'r [u8]> {
+        self.original_uri.get()
+    }
+
+    /// Sets the field.
+    ///
+    /// # Safety
+    /// The path lives as long as the request, not only during this call of httpd.
+    pub(super) unsafe fn set_original_uri(&self, path: &'r [u8]) {
+        self.original_uri.set(Some(path));
+    }
+
+    /// See the field.
+    pub(super) fn options(&self) -> Option<&'r RuleOptions> {
+        self.options.get()
+    }
+
+    /// Sets the field.
+    ///
+    /// # Safety
+    /// The options live as long as the request, not only during this call of httpd.
+    pub(super) unsafe fn set_options(&self, options: Option<&'r RuleOptions>) {
+        self.options.set(options);
+    }
 }
 
 impl<'r> Record<'r> {

@@ -32,8 +32,7 @@ const ABORT: &CStr = c"JK_ABORT";
 pub(super) struct HttpdRequest<'r> {
     record: Record<'r>,
     runtime: &'r Runtime,
-    /// In the request's pool, as the policy: moving them would be a good part of the code that every
-    /// request runs through.
+    /// In the request's pool, as the policy, so that the request as a whole is small to move.
     facts: &'r Facts<'r>,
     policy: &'r Policy<'r>,
     /// Whether the engine's challenge stands among the headers of an error page.
@@ -69,7 +68,7 @@ impl<'r> HttpdRequest<'r> {
         let mut facts = facts(&record, runtime, &values, path);
         let identity = Identity::new(&record, runtime, worker, &facts);
         facts.environment = identity.attributes(&record, facts.environment);
-        let rule = record.kept().and_then(|notes| notes.options.get());
+        let rule = record.kept().and_then(|notes| notes.options());
         let policy = record.pool().hold(policy(runtime, &values, rule));
         Ok(Self {
             output: Output::new(record, committed),
@@ -163,7 +162,7 @@ fn client<'r>(record: &Record<'r>, options: Set) -> (Option<&'r [u8]>, Option<&'
     (record.text(ip), port.map(text))
 }
 
-/// A function of its own, so that its result is made where it stays.
+/// A function of its own: its frame is only there while it runs.
 #[inline(never)]
 fn facts<'r>(
     record: &Record<'r>,

@@ -313,10 +313,13 @@ fn map_request<'r>(record: Record<'r>, runtime: &Runtime) -> Result<Option<Cow<'
     };
     let pool = record.pool();
     let notes = record.keep();
-    notes.original_uri.set(Some(original));
+    // SAFETY: a string of the request, in its pool.
+    unsafe { notes.set_original_uri(original) };
     notes.worker.set(table.worker(rule));
     let options = table.options(rule);
-    notes.options.set(options.map(|options| keep_options(&record, Arc::clone(options))));
+    let options = options.map(|options| keep_options(&record, Arc::clone(options)));
+    // SAFETY: parked in the request's pool.
+    unsafe { notes.set_options(options) };
     record.set_handler(HANDLER);
     if let Cow::Owned(normalized) = normalized {
         record.set_uri(pool.copy(&normalized));

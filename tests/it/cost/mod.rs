@@ -107,29 +107,50 @@ fn cgi_variables_are_made_where_somebody_may_look_at_them() {
         ask();
         let before = counter.looks();
         (0..5).for_each(|_| ask());
-        counter.looks() - before
+        let log = httpd.error_log();
+        let told = log
+            .lines()
+            .find_map(|line| line.split_once("cgi_variables: ")?.1.split_once("reader="));
+        let reader =
+            told.map(|(_, reader)| reader.split(' ').next().unwrap_or_default().to_owned());
+        (counter.looks() - before, reader.unwrap_or_default())
     };
     let plain = "LogFormat \"%h %u %r %{User-Agent}i %{JK_WORKER_NAME}n\" short\n\
-                 CustomLog logs/access.log short\nHeader set X-Own %D";
+                 CustomLog logs/access.log short\nHeader set X-Own %D\nLogLevel jk:debug\n";
     let modules: &[&str] = &["log_config", "headers", "alias"];
-    assert_eq!(looks(Module::C, modules, plain), 10, "C mod_jk");
-    assert_eq!(looks(Module::Ours, modules, plain), 0);
-    for config in [
-        "LogFormat %{REMOTE_ADDR}e short",
-        "Include conf/more.conf",
-        "<IfModule alias_module>\nCustomLog logs/access.log %h env=!quiet\n</IfModule>",
-        "<VirtualHost *:1>\n<Location />\nHeader set X-Own %{SERVER_ADDR}e\n</Location>\n\
-         </VirtualHost>",
-        "<Location />\nHeader set X-Own x \"expr=-n reqenv('SERVER_ADDR')\"\n</Location>",
-        "<Directory />\nAllowOverride FileInfo\n</Directory>",
-        "JkEnvVar REMOTE_PORT",
-        "JkHTTPSIndicator HTTP_FRONT_END_HTTPS",
-    ] {
-        assert_eq!(looks(Module::Ours, modules, config), 10, "{config}");
+    assert_eq!(looks(Module::C, modules, plain).0, 10, "C mod_jk");
+    for config in
+        ["", "JkExtractSSL On\n", "<Location />\nHeader set X-Own env1.example.com\n</Location>"]
+    {
+        assert_eq!(looks(Module::Ours, modules, &(plain.to_owned() + config)), (0, String::new()));
     }
-    assert_eq!(looks(Module::Ours, modules, "JkExtractSSL Off\nJkLogLevel info"), 0);
+    for (config, reader) in [
+        ("LogFormat %{REMOTE_ADDR}e more", "LogFormat"),
+        ("LogFormat %{REMOTE_ADDR}>e more", "LogFormat"),
+        ("Include conf/more.conf", "LogFormat"),
+        (
+            "<IfModule alias_module>\nCustomLog logs/more.log %h env=!quiet\n</IfModule>",
+            "CustomLog",
+        ),
+        (
+            "<VirtualHost *:1>\n<Location />\nHeader set X-Own %{SERVER_ADDR}e\n</Location>\n\
+             </VirtualHost>",
+            "Header",
+        ),
+        (
+            "<Location />\nHeader set X-Own x \"expr=-n reqenv('SERVER_ADDR')\"\n</Location>",
+            "Header",
+        ),
+        ("<Directory />\nAllowOverride FileInfo\n</Directory>", "AllowOverride"),
+        ("JkEnvVar REMOTE_PORT", ""),
+        ("JkHTTPSIndicator HTTP_FRONT_END_HTTPS", ""),
+    ] {
+        let found = looks(Module::Ours, modules, &(plain.to_owned() + config));
+        assert_eq!(found, (10, reader.to_owned()), "{config}");
+    }
     // A filter that runs programs could look at any time.
-    assert_eq!(looks(Module::Ours, &["ext_filter"], ""), 10);
+    let found = looks(Module::Ours, &["log_config", "headers", "ext_filter"], plain);
+    assert_eq!(found, (10, "mod_ext_filter.c".to_owned()));
 }
 
 /// A packet of an upload is asked for and sent: two calls, as the engine asks for each.
