@@ -30,7 +30,7 @@ impl TlsServers {
 /// The modules of httpd that look at the environment of a request behind the handler only where one of
 /// their directives says so, or only at variables that CGI programs do not get. All others, of httpd
 /// or not, may look at any time: filters that run programs, scripts, firewalls.
-const DISCREET: [&[u8]; 56] = [
+const DISCREET: [&[u8]; 64] = [
     b"core.c",
     b"event.c",
     b"http_core.c",
@@ -63,11 +63,19 @@ const DISCREET: [&[u8]; 56] = [
     b"mod_http2.c",
     b"mod_info.c",
     b"mod_jk.c",
+    b"mod_lbmethod_bybusyness.c",
+    b"mod_lbmethod_byrequests.c",
+    b"mod_lbmethod_bytraffic.c",
     b"mod_log_config.c",
     b"mod_logio.c",
     b"mod_mime.c",
     b"mod_mime_magic.c",
     b"mod_negotiation.c",
+    b"mod_proxy.c",
+    b"mod_proxy_ajp.c",
+    b"mod_proxy_balancer.c",
+    b"mod_proxy_http.c",
+    b"mod_proxy_wstunnel.c",
     b"mod_ratelimit.c",
     b"mod_remoteip.c",
     b"mod_reqtimeout.c",
